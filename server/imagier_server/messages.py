@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The values that travel through the gateway: frozen, typed, free of any transport."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from imagier_server.errors import ImagierError
+from imagier_server.timings import Timings
+
+Pixels = npt.NDArray[np.uint8]
+"""(height, width, 3), RGB, upright."""
+
+Tensor = npt.NDArray[np.generic]
+"""One input or output of a model; the first dimension is the batch."""
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture. `pixels` may be smaller than the picture; `width` and `height` are the upright picture's own."""
+
+    pixels: Pixels
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagsOptions:
+    """How tags are wanted; `None` is the server's default."""
+
+    max_tags: int | None = None
+    min_score: float | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    existing_tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextOptions:
+    """How text is wanted; `None` is the server's default."""
+
+    min_confidence: float | None = None
+    words: bool = False
+
+
+TaskOptions = TagsOptions | TextOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Something the picture shows. `names` by language; `parents` nearest first."""
+
+    id: str
+    names: Mapping[str, str]
+    score: float
+    parents: tuple[TagParent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TagParent:
+    """A wider word for a tag."""
+
+    id: str
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """Result of the tags task, best first."""
+
+    tags: tuple[Tag, ...]
+    unknown_languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in the upright picture, in its pixels."""
+
+    x: float
+    y: float
+
+
+Polygon = tuple[Point, Point, Point, Point]
+"""From the corner where reading begins, clockwise as read."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextWord:
+    """A word of a line."""
+
+    text: str
+    confidence: float
+    polygon: Polygon
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text; `words` only if asked for."""
+
+    text: str
+    confidence: float
+    polygon: Polygon
+    words: tuple[TextWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Result of the text task, in reading order."""
+
+    lines: tuple[TextLine, ...]
+
+
+TaskResult = Tags | Text
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotateRequest:
+    """One picture and the options of each task asked for, by the task's name."""
+
+    image: bytes
+    tasks: Mapping[str, TaskOptions]
+    languages: tuple[str, ...] = ()
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """A model that took part in an answer."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """What became of one task: its result, or its error; `cost` in credits, 0 if it failed."""
+
+    models: tuple[ModelReference, ...]
+    result: TaskResult | None = None
+    error: ImagierError | None = None
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """The answer to one picture; `width` and `height` of the upright picture in pixels."""
+
+    request_id: str
+    width: int
+    height: int
+    timings: Timings
+    outcomes: Mapping[str, TaskOutcome] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def cost(self) -> int:
+        """Credits of the tasks that succeeded."""
+        return sum(outcome.cost for outcome in self.outcomes.values())
