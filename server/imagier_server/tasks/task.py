@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The anatomy that every task shares."""
+"""The anatomy that every task shares: pure `prepare`, injected `infer`, pure `finish`, and `run`, which joins them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
-from imagier_server.messages import Picture, TaskOptions, TaskResult, Tensors
+from imagier_server.messages import Picture, Tensors
+from imagier_server.timings import Stage
 
-Infer = Callable[[str, Tensors], Awaitable[Tensors]]
-"""Runs one model: (model name, inputs by name) → outputs by name. Raises `ImagierError`."""
-
-OptionsT = TypeVar("OptionsT", bound=TaskOptions, contravariant=True)
-ResultT = TypeVar("ResultT", bound=TaskResult, covariant=True)
+P = ParamSpec("P")
+T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", contravariant=True)
+ResultT = TypeVar("ResultT", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class OptionInfo:
-    """What the catalogue says of an option: its default in protobuf's JSON form, and its bounds."""
+    """What the catalogue says of an option: its default in protobuf's JSON form, and its bounds if it has any."""
 
     name: str
     default: str
@@ -27,22 +27,43 @@ class OptionInfo:
 
 
 class Steps(Protocol):
-    """Runs the pure parts of a task off the event loop, each under its stage's clock, and its inferences."""
+    """What a task may do beside arithmetic, on behalf of one request; each step runs under its stage's clock."""
 
-    async def prepare(self, function: Callable[..., object], *arguments: object) -> object: ...
-    async def finish(self, function: Callable[..., object], *arguments: object) -> object: ...
-    async def infer(self, model: str, inputs: Tensors) -> Tensors: ...
+    async def compute(self, stage: Stage, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a pure function off the event loop."""
+        ...
+
+    async def infer(self, model: str, inputs: Tensors) -> Tensors:
+        """Runs one model: inputs by name → outputs by name. Raises `ImagierError`. May be called several times at once."""
+        ...
 
 
 class Task(Protocol[OptionsT, ResultT]):
-    """Something that can be asked of a picture."""
+    """Something that can be asked of a picture.
 
-    name: str
-    models: tuple[str, ...]
-    languages: tuple[str, ...]
-    options: tuple[OptionInfo, ...]
-    price: int
+    `name` is the task's field in the contract; `models` the roles it needs; `languages` what it answers in (or reads);
+    `price` in credits.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def models(self) -> tuple[str, ...]: ...
+    @property
+    def languages(self) -> tuple[str, ...]: ...
+    @property
+    def options(self) -> tuple[OptionInfo, ...]: ...
+    @property
+    def price(self) -> int: ...
+
+    def check(self, options: OptionsT) -> None:
+        """Raises `InvalidRequestError` with the field if an option is out of its range."""
+        ...
 
     def scale(self, width: int, height: int) -> float:
-        """The smallest scale, at most 1, at which this task still reads a picture of that size as well as at full size."""
+        """The smallest scale, at most 1, at which a picture of that size in pixels is read as well as at its full size."""
+        ...
+
+    async def run(self, picture: Picture, options: OptionsT, languages: tuple[str, ...], steps: Steps) -> ResultT:
+        """Annotates `picture`, whose pixels are at `scale` or above."""
         ...
