@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bounds what is under way, by count and by bytes. Nothing waits here: a call is refused, a stream stops reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from imagier_server.errors import DrainingError, ImageTooLargeError, OverloadedError
+from imagier_server.metrics import Metrics
+
+
+class Limits:
+    """The room of one server: at most `pictures` pictures whose files hold at most `total_bytes`."""
+
+    def __init__(self, pictures: int, total_bytes: int, image_bytes: int, metrics: Metrics) -> None:
+        self._pictures = pictures
+        self._total_bytes = total_bytes
+        self._image_bytes = image_bytes
+        self._metrics = metrics
+        self._count = 0
+        self._bytes = 0
+        self._draining = False
+        # At most one waiter for each stream, so bounded by the connections and their streams.
+        self._waiters: list[asyncio.Future[None]] = []
+        metrics.in_flight_limit.set(pictures)
+        metrics.in_flight_bytes_limit.set(total_bytes)
+
+    def drain(self) -> None:
+        """Refuses everything from now on."""
+        self._draining = True
+        self._wake()
+
+    def check_size(self, size: int) -> None:
+        """Raises `ImageTooLargeError` for a picture file that no server of these settings takes."""
+        if size > self._image_bytes:
+            raise ImageTooLargeError(f"the picture file is larger than {self._image_bytes} bytes")
+
+    @contextmanager
+    def admit(self, size: int) -> Iterator[None]:
+        """Holds room for one picture file of `size` bytes, or raises `OverloadedError` or `DrainingError` at once."""
+        if self._draining:
+            raise DrainingError("the server is shutting down")
+        if not self._fits(size):
+            raise OverloadedError("too many pictures are being worked on")
+        self._change(1, size)
+        try:
+            yield
+        finally:
+            self._change(-1, -size)
+            self._wake()
+
+    async def room(self, size: int) -> None:
+        """Waits until `admit` would let a picture of `size` bytes in (or refuse it for good): for streams, which can wait."""
+        while not self._draining and not self._fits(size):
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def _fits(self, size: int) -> bool:
+        return self._count < self._pictures and self._bytes + size <= max(self._total_bytes, size)
+
+    def _change(self, pictures: int, size: int) -> None:
+        self._count += pictures
+        self._bytes += size
+        self._metrics.in_flight.set(self._count)
+        self._metrics.in_flight_bytes.set(self._bytes)
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():  # its stream may be gone
+                waiter.set_result(None)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decodes one picture with Pillow: header caps, shrink on load, first frame, EXIF orientation, alpha, sRGB. Runs in a worker."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image, ImageCms
+
+from imagier_server.decode.formats import Format
+
+_PILLOW_FORMATS = {
+    Format.JPEG: ("JPEG", "MPO"),  # phones write MPO, which is a JPEG with a second frame
+    Format.PNG: ("PNG",),
+    Format.WEBP: ("WEBP",),
+    Format.GIF: ("GIF",),
+    Format.TIFF: ("TIFF",),
+    Format.AVIF: ("AVIF",),
+    Format.HEIC: ("HEIF",),
+}
+_ORIENTATION = 0x0112
+_SIDEWAYS = {5, 6, 7, 8}
+_UPRIGHT = {  # EXIF 2.32, tag 0x0112
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Light lettering on transparency would vanish on white paper.
+_LIGHT = 200
+
+
+class RefusedError(Exception):
+    """The picture is refused; the text is one of our fixed sentences."""
+
+
+class TooLargeError(RefusedError):
+    """The picture exceeds a cap; found in its header, before any pixel is decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What a header may announce: most pixels, longest side."""
+
+    pixels: int
+    side: int
+
+
+def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], float]) -> tuple[Image.Image, int, int]:
+    """The upright picture as RGB, shrunk to `scale(width, height)` of its size, and its full upright width and height.
+
+    `scale` answers 0 < s ≤ 1 for the upright size in pixels. Raises `RefusedError`, or whatever Pillow raises on a broken file.
+    """
+    # Our own caps speak first, and on every format; Pillow's warning is for code that has none.
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.simplefilter("ignore")
+    if fmt is Format.HEIC:
+        import pi_heif  # noqa: PLC0415 - a quarter of a worker's start-up, for the few who send HEIC
+
+        pi_heif.register_heif_opener(thumbnails=False)
+    with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS[fmt]) as opened:
+        if max(opened.size) > caps.side:
+            raise TooLargeError(f"a side of the picture is longer than {caps.side} pixels")
+        if opened.width * opened.height > caps.pixels:
+            raise TooLargeError(f"the picture has more than {caps.pixels} pixels")
+        orientation = opened.getexif().get(_ORIENTATION, 1)
+        width, height = opened.size[::-1] if orientation in _SIDEWAYS else opened.size
+        wanted = scale(width, height)
+        target = (max(1, round(opened.width * wanted)), max(1, round(opened.height * wanted)))
+        opened.draft(None, target)  # JPEG only: the decoder itself shrinks by 2, 4 or 8, never below the target
+        opened.load()
+        profile = opened.info.get("icc_profile")
+        picture = _to_rgb(opened, profile if isinstance(profile, bytes) else None, target)
+    if orientation in _UPRIGHT:
+        picture = picture.transpose(_UPRIGHT[orientation])
+    return picture, width, height
+
+
+def _to_rgb(opened: Image.Image, profile: bytes | None, target: tuple[int, int]) -> Image.Image:
+    picture: Image.Image = opened
+    if picture.mode.startswith(("I", "F")):
+        picture = _to_eight_bits(picture)
+    if picture.mode in {"P", "PA", "1"} or "transparency" in picture.info:
+        # Shades between two palette entries exist only outside the palette.
+        picture = picture.convert("RGBA" if picture.mode == "PA" or "transparency" in picture.info else "RGB")
+    if picture.mode in {"LA", "La", "RGBa"}:
+        picture = picture.convert("RGBA")
+    if picture.size != target:
+        picture = picture.resize(target, Image.Resampling.BICUBIC, reducing_gap=None)
+    if profile and picture.mode in {"RGB", "RGBA", "CMYK", "L"}:
+        picture = _to_srgb(picture, profile)
+    if picture.mode == "RGBA":
+        picture = _on_paper(picture)
+    return picture.convert("RGB")
+
+
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float greys: stretched from the picture's own range where that exceeds 8 bits."""
+    low, high = picture.getextrema()
+    if not (isinstance(low, int | float) and isinstance(high, int | float)) or low != low or high != high:  # noqa: PLR0124 - NaN
+        raise RefusedError("the picture's values are not numbers")
+    if picture.mode.startswith("I;16"):
+        low, high = 0, 65535
+    elif 0 <= low and high <= 1:
+        low, high = 0, 1
+    elif 0 <= low and high <= 255:  # noqa: PLR2004
+        low, high = 0, 255
+    span = (high - low) or 1
+    return picture.convert("F").point(lambda value: value * (255 / span) - low * 255 / span).convert("L")
+
+
+def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Colours as the profile means them. A broken profile is ignored, as browsers do."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return picture
+        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return picture
+    return converted if converted is not None else picture
+
+
+def _on_paper(picture: Image.Image) -> Image.Image:
+    """Lays a transparent picture on white, or on black where what is visible is itself nearly white."""
+    alpha = picture.getchannel("A")
+    if alpha.getextrema()[0] == 255:  # noqa: PLR2004 - opaque
+        return picture.convert("RGB")
+    visible = picture.convert("L").histogram(alpha.point(lambda value: 255 if value > 127 else 0))  # noqa: PLR2004
+    mean = sum(level * count for level, count in enumerate(visible)) / (sum(visible) or 1)
+    paper = Image.new("RGBA", picture.size, "black" if mean >= _LIGHT else "white")
+    return Image.alpha_composite(paper, picture).convert("RGB")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Structured logs: one JSON object a line on standard error, without anything of a picture or of what was read in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+logger = logging.getLogger("imagier")
+
+
+class JsonFormatter(logging.Formatter):
+    """`logger.info("event", extra={"fields": {…}})` → {"time", "level", "event", …}.
+
+    Of an exception only its type and the places in the code are written: its text may quote what was being read.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = record.exc_info[0].__qualname__
+            line["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(record.exc_info[2])]
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up(level: str) -> None:
+    """Sends every log line of this process to standard error as JSON; libraries only from WARNING on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logger.setLevel(level.upper())
+
+
+def log(level: int, event: str, **fields: object) -> None:
+    """Writes one line; `fields` are numbers and constants of ours."""
+    logger.log(level, event, extra={"fields": fields})
