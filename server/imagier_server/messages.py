@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from types import MappingProxyType
 
 import numpy as np
@@ -20,6 +21,13 @@ Tensor = npt.NDArray[np.generic]
 """One input or output of a model; the first dimension is the batch."""
 
 Tensors = Mapping[str, Tensor]
+
+
+class Lane(IntEnum):
+    """Who is served first where there is a queue. The values are Triton's priority levels."""
+
+    INTERACTIVE = 1
+    BULK = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,39 +26,87 @@ class Metrics:
         GCCollector(registry=registry)
 
         self.requests = Counter(
-            "imagier_requests_total", "Pictures answered, by how they came and by gRPC status code.", ["method", "code"], registry=registry
+            "imagier_requests_total",
+            "Pictures answered or refused, by lane and outcome.",
+            ["lane", "code"],
+            registry=registry,
         )
         self.request_seconds = Histogram(
-            "imagier_request_duration_seconds", "Wall time of one picture, refused ones included.", ["method"], buckets=SECONDS, registry=registry
+            "imagier_request_duration_seconds",
+            "Wall time of one picture, refused ones included.",
+            ["lane"],
+            buckets=SECONDS,
+            registry=registry,
         )
         self.tasks = Counter("imagier_tasks_total", "Tasks run, by outcome.", ["task", "code"], registry=registry)
         self.stage_seconds = Histogram(
-            "imagier_stage_duration_seconds", "Wall time of one stage for one picture.", ["task", "stage"], buckets=SECONDS, registry=registry
+            "imagier_stage_duration_seconds",
+            "Wall time of one stage for one picture.",
+            ["task", "stage"],
+            buckets=SECONDS,
+            registry=registry,
         )
-        self.rejected = Counter("imagier_rejected_total", "Pictures refused before any work, by reason.", ["reason"], registry=registry)
-        self.cancelled = Counter("imagier_cancelled_total", "Pictures whose caller went away before the answer.", registry=registry)
+        self.failed = Counter(
+            "imagier_failed_total", "Pictures refused or failed as a whole, by reason.", ["reason"], registry=registry
+        )
 
         self.in_flight = Gauge("imagier_in_flight_pictures", "Pictures worked on now.", registry=registry)
-        self.in_flight_limit = Gauge("imagier_in_flight_pictures_limit", "Pictures that may be worked on at once.", registry=registry)
-        self.in_flight_bytes = Gauge("imagier_in_flight_bytes", "Bytes of picture files held now.", registry=registry)
-        self.in_flight_bytes_limit = Gauge("imagier_in_flight_bytes_limit", "Bytes of picture files that may be held at once.", registry=registry)
-
-        self.image_bytes = Histogram("imagier_image_bytes", "Size of the picture files decoded.", ["format"], buckets=BYTES, registry=registry)
-        self.image_pixels = Histogram("imagier_image_pixels", "Width times height of the pictures decoded.", buckets=PIXELS, registry=registry)
-        self.decoder_failures = Counter(
-            "imagier_decoder_failures_total", "Pictures that could not be decoded, by reason.", ["reason"], registry=registry
+        self.in_flight_limit = Gauge(
+            "imagier_in_flight_pictures_limit", "Pictures that may be worked on at once.", registry=registry
         )
-        self.decoder_restarts = Counter("imagier_decoder_restarts_total", "Decoder processes replaced after a crash or an overrun.", registry=registry)
+        self.in_flight_bytes = Gauge("imagier_in_flight_bytes", "Bytes of picture files held now.", registry=registry)
+        self.in_flight_bytes_limit = Gauge(
+            "imagier_in_flight_bytes_limit", "Bytes of picture files that may be held at once.", registry=registry
+        )
+
+        self.image_bytes = Histogram(
+            "imagier_image_bytes", "Size of the picture files decoded.", ["format"], buckets=BYTES, registry=registry
+        )
+        self.image_pixels = Histogram(
+            "imagier_image_pixels", "Width times height of the pictures decoded.", buckets=PIXELS, registry=registry
+        )
+        self.decoder_failures = Counter(
+            "imagier_decoder_failures_total",
+            "Pictures that could not be decoded, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.decoder_restarts = Counter(
+            "imagier_decoder_restarts_total",
+            "Decoder processes replaced after a crash or an overrun.",
+            registry=registry,
+        )
 
         self.engine_up = Gauge("imagier_engine_up", "1 while Triton answers that it is ready.", registry=registry)
-        self.model_ready = Gauge("imagier_model_ready", "1 while a model is loaded and is the one that the labels belong to.", ["model"], registry=registry)
-        self.engine_requests = Counter("imagier_engine_requests_total", "Inference requests sent to Triton, by outcome.", ["model", "code"], registry=registry)
-        self.engine_rows = Histogram(
-            "imagier_engine_request_rows", "Rows of one inference request (lines of text travel together).", ["model"], buckets=(1, 2, 4, 8, 16, 32), registry=registry
+        self.model_ready = Gauge(
+            "imagier_model_ready",
+            "1 while a model is loaded and is the one that the labels belong to.",
+            ["model"],
+            registry=registry,
         )
-        self.event_loop_lag = Histogram("imagier_event_loop_lag_seconds", "How late the event loop wakes.", buckets=SECONDS, registry=registry)
+        self.engine_requests = Counter(
+            "imagier_engine_requests_total",
+            "Inference requests sent to Triton, by outcome.",
+            ["model", "code"],
+            registry=registry,
+        )
+        self.engine_rows = Histogram(
+            "imagier_engine_request_rows",
+            "Rows of one inference request (lines of text travel together).",
+            ["model"],
+            buckets=(1, 2, 4, 8, 16, 32),
+            registry=registry,
+        )
+        self.event_loop_lag = Histogram(
+            "imagier_event_loop_lag_seconds", "How late the event loop wakes.", buckets=SECONDS, registry=registry
+        )
         self.build = Info("imagier_build", "What runs here.", registry=registry)
-        self.models = Gauge("imagier_model_info", "1 for each model of the catalogue.", ["model", "version", "digest"], registry=registry)
+        self.models = Gauge(
+            "imagier_model_info",
+            "1 for each model of the catalogue.",
+            ["model", "version", "digest"],
+            registry=registry,
+        )
 
     def zero(self, tasks: Iterable[str], models: Iterable[str], stages: Iterable[str], codes: Iterable[str]) -> None:
         """Creates the children known beforehand, so that the first failure is a step from 0 that `rate()` sees."""

@@ -37,33 +37,59 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
     )
 
-    host: Annotated[str, Field(description="address to listen on; there are no keys yet, so think before you open it")] = "127.0.0.1"
+    host: Annotated[
+        str, Field(description="address to listen on; there are no keys yet, so think before you open it")
+    ] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="gRPC port; 0 takes a free one")] = 8500
-    metrics_port: Annotated[int, Field(ge=0, le=65535, description="port of Prometheus' /metrics; 0 takes a free one")] = 8501
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65535, description="port of Prometheus' /metrics; 0 takes a free one")
+    ] = 8501
 
-    engine: Annotated[str, Field(description="'embedded', or HOST:PORT of the gRPC port of a Triton that runs already")] = "embedded"
-    model_repository: Annotated[Path, Field(description="Triton's model repository, with its models.lock and assets")] = Path("model_repository")
-    engine_log_dir: Annotated[Path | None, Field(description="where the embedded Triton logs; a private temporary folder if unset")] = None
+    engine: Annotated[
+        str, Field(description="'embedded', or HOST:PORT of the gRPC port of a Triton that runs already")
+    ] = "embedded"
+    model_repository: Annotated[
+        Path, Field(description="Triton's model repository, with its models.lock and assets")
+    ] = Path("model_repository")
+    engine_log_dir: Annotated[
+        Path | None, Field(description="where the embedded Triton logs; a private temporary folder if unset")
+    ] = None
 
-    max_image_bytes: Annotated[int, Field(ge=1024, le=512 * MIB, description="largest picture file, in bytes")] = 32 * MIB
-    max_image_pixels: Annotated[int, Field(ge=1, description="most pixels of a picture, width times height")] = 100_000_000
+    max_image_bytes: Annotated[int, Field(ge=1024, le=512 * MIB, description="largest picture file, in bytes")] = (
+        32 * MIB
+    )
+    max_image_pixels: Annotated[int, Field(ge=1, description="most pixels of a picture, width times height")] = (
+        100_000_000
+    )
     max_image_side: Annotated[int, Field(ge=1, le=65535, description="longest side of a picture, in pixels")] = 30_000
 
     in_flight: Annotated[int, Field(ge=1, le=4096, description="pictures worked on at once; more are refused")] = 64
     in_flight_bytes: Annotated[int, Field(ge=MIB, description="bytes of picture files held at once")] = 512 * MIB
     stream_in_flight: Annotated[int, Field(ge=1, le=1024, description="pictures of one stream worked on at once")] = 16
-    connections_streams: Annotated[int, Field(ge=1, le=4096, description="HTTP/2 streams that one connection may hold open")] = 256
+    connection_streams: Annotated[
+        int, Field(ge=1, le=4096, description="HTTP/2 streams that one connection may hold open")
+    ] = 256
 
     decoders: Annotated[int, Field(ge=1, le=256, description="decoder processes")] = Field(default_factory=usable_cores)
-    decode_seconds: Annotated[float, Field(gt=0, description="a decoder busy for longer with one picture is stopped")] = 20.0
-    decode_memory: Annotated[int, Field(ge=256 * MIB, description="address space of one decoder process, in bytes")] = 2048 * MIB
-    compute_threads: Annotated[int, Field(ge=1, le=256, description="threads for the arithmetic around the models")] = Field(
-        default_factory=usable_cores
+    decode_seconds: Annotated[
+        float, Field(gt=0, description="a decoder busy for longer with one picture is stopped")
+    ] = 20.0
+    decode_memory: Annotated[int, Field(ge=256 * MIB, description="address space of one decoder process, in bytes")] = (
+        2048 * MIB
+    )
+    compute_threads: Annotated[int, Field(ge=1, le=256, description="threads for the arithmetic around the models")] = (
+        Field(default_factory=usable_cores)
     )
 
-    deadline_seconds: Annotated[float, Field(gt=0, description="a picture's deadline where the caller sets none")] = 60.0
+    deadline_seconds: Annotated[float, Field(gt=0, description="a picture's deadline where the caller sets none")] = (
+        60.0
+    )
     drain_seconds: Annotated[float, Field(ge=0, description="how long a shutdown waits for what is under way")] = 15.0
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")] = "info"
+    log_level: Annotated[
+        str, Field(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+    ] = "info"
 
-    ready_fd: Annotated[int | None, Field(description="file descriptor that 'HOST:PORT' is written to once ready")] = None
+    ready_fd: Annotated[int | None, Field(description="file descriptor that 'HOST:PORT' is written to once ready")] = (
+        None
+    )
     exit_with_parent: Annotated[bool, Field(description="stop when standard input is closed")] = False

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from imagier_server.errors import DrainingError, ImageTooLargeError, OverloadedError
 from imagier_server.metrics import Metrics
@@ -37,26 +36,27 @@ class Limits:
         if size > self._image_bytes:
             raise ImageTooLargeError(f"the picture file is larger than {self._image_bytes} bytes")
 
-    @contextmanager
-    def admit(self, size: int) -> Iterator[None]:
-        """Holds room for one picture file of `size` bytes, or raises `OverloadedError` or `DrainingError` at once."""
+    def enter(self, size: int) -> Place:
+        """Room for a picture file of `size` bytes. Raises `OverloadedError` or `DrainingError` at once."""
         if self._draining:
             raise DrainingError("the server is shutting down")
         if not self._fits(size):
             raise OverloadedError("too many pictures are being worked on")
         self._change(1, size)
-        try:
-            yield
-        finally:
-            self._change(-1, -size)
-            self._wake()
+        return Place(self, size)
 
-    async def room(self, size: int) -> None:
-        """Waits until `admit` would let a picture of `size` bytes in (or refuse it for good): for streams, which can wait."""
+    async def wait(self, size: int) -> Place:
+        """As `enter`, but waits for room: for streams, which can stop reading. Raises `DrainingError`."""
         while not self._draining and not self._fits(size):
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
+        return self.enter(size)
+
+    def leave(self, size: int) -> None:
+        """Gives back the room of a file of `size` bytes; `Place` calls it."""
+        self._change(-1, -size)
+        self._wake()
 
     def _fits(self, size: int) -> bool:
         return self._count < self._pictures and self._bytes + size <= max(self._total_bytes, size)
@@ -72,3 +72,25 @@ class Limits:
         for waiter in waiters:
             if not waiter.done():  # its stream may be gone
                 waiter.set_result(None)
+
+
+class Place:
+    """Room that is held for one picture. A context manager; giving it back twice does no harm."""
+
+    __slots__ = ("_limits", "_size")
+
+    def __init__(self, limits: Limits, size: int) -> None:
+        self._limits: Limits | None = limits
+        self._size = size
+
+    def leave(self) -> None:
+        """Gives the room back."""
+        if self._limits is not None:
+            limits, self._limits = self._limits, None
+            limits.leave(self._size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()

@@ -107,9 +107,9 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
         raise RefusedError("the picture's values are not numbers")
     if picture.mode.startswith("I;16"):
         low, high = 0, 65535
-    elif 0 <= low and high <= 1:
+    elif low >= 0 and high <= 1:
         low, high = 0, 1
-    elif 0 <= low and high <= 255:  # noqa: PLR2004
+    elif low >= 0 and high <= 255:
         low, high = 0, 255
     span = (high - low) or 1
     return picture.convert("F").point(lambda value: value * (255 / span) - low * 255 / span).convert("L")
@@ -131,9 +131,9 @@ def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
 def _on_paper(picture: Image.Image) -> Image.Image:
     """Lays a transparent picture on white, or on black where what is visible is itself nearly white."""
     alpha = picture.getchannel("A")
-    if alpha.getextrema()[0] == 255:  # noqa: PLR2004 - opaque
+    if alpha.getextrema()[0] == 255:
         return picture.convert("RGB")
-    visible = picture.convert("L").histogram(alpha.point(lambda value: 255 if value > 127 else 0))  # noqa: PLR2004
+    visible = picture.convert("L").histogram(alpha.point(lambda value: 255 if value > 127 else 0))
     mean = sum(level * count for level, count in enumerate(visible)) / (sum(visible) or 1)
     paper = Image.new("RGBA", picture.size, "black" if mean >= _LIGHT else "white")
     return Image.alpha_composite(paper, picture).convert("RGB")

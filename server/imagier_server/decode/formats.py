@@ -25,7 +25,7 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
-def sniff(image: bytes) -> Format:  # noqa: C901 - a table written as code
+def sniff(image: bytes) -> Format:
     """The format that the first bytes announce; `InvalidImageError` if it is none of ours."""
     if not image:
         raise InvalidImageError("the picture is empty")

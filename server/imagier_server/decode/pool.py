@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from enum import IntEnum
 from multiprocessing.connection import Connection
+from typing import Self
 
 import numpy as np
 
@@ -23,18 +23,11 @@ from imagier_server.decode.decoder import Caps
 from imagier_server.decode.formats import Format, sniff
 from imagier_server.errors import ImageTooLargeError, ImagierError, InternalError, InvalidImageError
 from imagier_server.logs import log
-from imagier_server.messages import Picture
+from imagier_server.messages import Lane, Picture
 from imagier_server.metrics import Metrics
 
 Scale = Callable[[int, int], float]
 """(upright width, upright height) in pixels → the scale to decode at, 0 < s ≤ 1."""
-
-
-class Lane(IntEnum):
-    """Who is served first when decoders are short; the values are Triton's priority levels too."""
-
-    INTERACTIVE = 1
-    BULK = 2
 
 
 class DecoderCrashedError(InvalidImageError):
@@ -126,7 +119,7 @@ class DecoderPool:
         self._free = size
         self._threads = ThreadPoolExecutor(size, "decode")
 
-    async def __aenter__(self) -> DecoderPool:
+    async def __aenter__(self) -> Self:
         self._idle = [_Worker(self._caps, self._memory) for _ in range(self._size)]
         return self
 

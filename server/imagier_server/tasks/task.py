@@ -12,8 +12,8 @@ from imagier_server.timings import Stage
 
 P = ParamSpec("P")
 T = TypeVar("T")
-OptionsT = TypeVar("OptionsT", contravariant=True)
-ResultT = TypeVar("ResultT", covariant=True)
+Options_contra = TypeVar("Options_contra", contravariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Steps(Protocol):
         ...
 
 
-class Task(Protocol[OptionsT, ResultT]):
+class Task(Protocol[Options_contra, Result_co]):
     """Something that can be asked of a picture.
 
     `name` is the task's field in the contract; `models` the roles it needs; `languages` what it answers in (or reads);
@@ -56,7 +56,7 @@ class Task(Protocol[OptionsT, ResultT]):
     @property
     def price(self) -> int: ...
 
-    def check(self, options: OptionsT) -> None:
+    def check(self, options: Options_contra) -> None:
         """Raises `InvalidRequestError` with the field if an option is out of its range."""
         ...
 
@@ -64,6 +64,8 @@ class Task(Protocol[OptionsT, ResultT]):
         """The smallest scale, at most 1, at which a picture of that size in pixels is read as well as at its full size."""
         ...
 
-    async def run(self, picture: Picture, options: OptionsT, languages: tuple[str, ...], steps: Steps) -> ResultT:
+    async def run(
+        self, picture: Picture, options: Options_contra, languages: tuple[str, ...], steps: Steps
+    ) -> Result_co:
         """Annotates `picture`, whose pixels are at `scale` or above."""
         ...

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the server together from its settings, runs it until it is told to stop, and takes it down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import start_http_server
+
+from imagier_server import embedded
+from imagier_server.admission.limits import Limits
+from imagier_server.decode.decoder import Caps
+from imagier_server.decode.pool import DecoderPool
+from imagier_server.errors import Code
+from imagier_server.logs import log
+from imagier_server.messages import ModelReference
+from imagier_server.metrics import Metrics
+from imagier_server.model_lock import LockedModel, read_lock
+from imagier_server.pipeline import Pipeline
+from imagier_server.settings import Settings
+from imagier_server.tasks import registry
+from imagier_server.tasks.task import Task
+from imagier_server.timings import Stage
+from imagier_server.transport.catalog import catalog
+from imagier_server.transport.grpc_server import listening
+from imagier_server.transport.grpc_service import AnnotatorService
+from imagier_server.triton import TritonEngine
+
+EMBEDDED = "embedded"
+_LAG_INTERVAL = 0.25
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM, SIGINT or, if asked to, the end of standard input. A second signal ends it at once.
+
+    Raises `LockError` for an incomplete model repository, `EmbeddedError` if Triton does not start, `OSError` for a taken port.
+    """
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping)
+    if settings.exit_with_parent:
+        _stop_on_end_of_input(stopping)
+    async with running(settings, stopping.set) as address:
+        log(logging.INFO, "serving", address=address)
+        if settings.ready_fd is not None:
+            with os.fdopen(settings.ready_fd, "w") as ready:
+                ready.write(f"{address}\n")
+        await stopping.wait()
+        log(logging.INFO, "stopping", seconds=settings.drain_seconds)
+
+
+@asynccontextmanager
+async def running(settings: Settings, on_engine_lost: Callable[[], None]) -> AsyncIterator[str]:
+    """A server whose models are ready; yields 'HOST:PORT'. On exit: refuse, drain, then engine, decoders and threads."""
+    metrics = Metrics()
+    models = read_lock(settings.model_repository)
+    tasks = registry.load(settings.model_repository)
+    _describe(metrics, models.values(), tasks)
+    limits = Limits(settings.in_flight, settings.in_flight_bytes, settings.max_image_bytes, metrics)
+    async with AsyncExitStack() as stack:
+        # Started first and stopped last; the processes come before any gRPC object, which a fork would break.
+        decoders = await stack.enter_async_context(
+            DecoderPool(
+                settings.decoders,
+                Caps(settings.max_image_pixels, settings.max_image_side),
+                settings.decode_memory,
+                settings.decode_seconds,
+                metrics,
+            )
+        )
+        threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
+        address = settings.engine
+        if settings.engine == EMBEDDED:
+            address = await stack.enter_async_context(_embedded(settings, on_engine_lost))
+        engine = await stack.enter_async_context(TritonEngine(address, models, metrics))
+        http, _ = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
+        stack.callback(http.server_close)
+        stack.callback(http.shutdown)
+        lag = asyncio.create_task(_measure_lag(metrics))
+        stack.callback(lag.cancel)
+
+        required = {model for task in tasks.values() for model in task.models}
+        pipeline = Pipeline(
+            tasks=tasks,
+            models={role: ModelReference(role, model.version) for role, model in models.items()},
+            limits=limits,
+            decoder=decoders,
+            engine=engine,
+            threads=threads,
+            metrics=metrics,
+            deadline_seconds=settings.deadline_seconds,
+            stream_in_flight=settings.stream_in_flight,
+        )
+        service = AnnotatorService(
+            pipeline, lambda: catalog(version("imagier"), tasks.values(), models, engine.ready, settings)
+        )
+        server = await stack.enter_async_context(
+            listening(
+                (settings.host, settings.port),
+                service,
+                lambda: all(engine.ready.get(model, False) for model in required),
+                image_bytes=settings.max_image_bytes,
+                connection_streams=settings.connection_streams,
+                grace=settings.drain_seconds,
+            )
+        )
+        stack.callback(limits.drain)
+        if settings.engine == EMBEDDED:
+            await engine.wait_ready(required)
+        yield f"{settings.host}:{server.port}"
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings, on_lost: Callable[[], None]) -> AsyncIterator[str]:
+    """The embedded Triton's gRPC address. When it dies the server stops: whoever runs it starts both afresh."""
+
+    def progress(text: str) -> None:
+        log(logging.INFO, "engine", progress=text)
+
+    async with embedded.start(settings.model_repository, settings.engine_log_dir, None, progress) as triton:
+
+        async def watch() -> None:
+            await triton.wait()
+            log(logging.ERROR, "the embedded Triton has died")
+            on_lost()
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield triton.grpc_address
+        finally:
+            watcher.cancel()
+
+
+def _describe(metrics: Metrics, models: Iterable[LockedModel], tasks: Mapping[str, Task[Any, Any]]) -> None:
+    """What is known before the first request: build, models, and every series at zero."""
+    metrics.build.info({"version": version("imagier"), "python": platform.python_version()})
+    for model in models:
+        metrics.models.labels(model.role, model.version, model.source_digest[:12]).set(1)
+    metrics.zero(tasks, (model for task in tasks.values() for model in task.models), Stage, ("ok", "cancelled", *Code))
+
+
+async def _measure_lag(metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _LAG_INTERVAL
+        await asyncio.sleep(_LAG_INTERVAL)
+        metrics.event_loop_lag.observe(max(0.0, loop.time() - due))
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        stopping.set()
+        # A second signal means now; the embedded Triton and the decoders end with us.
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+
+
+def _stop_on_end_of_input(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            loop.remove_reader(sys.stdin)
+            stopping.set()
+
+    loop.add_reader(sys.stdin, read)

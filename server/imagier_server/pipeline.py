@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way of a picture, from the door to the answer. Every transport calls `Pipeline.annotate`; nothing else does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from imagier_server.admission.limits import Limits, Place
+from imagier_server.errors import DeadlineError, ImagierError, InternalError, InvalidRequestError
+from imagier_server.logs import log, logger
+from imagier_server.messages import (
+    AnnotateRequest,
+    Annotation,
+    Lane,
+    ModelReference,
+    Picture,
+    TaskOptions,
+    TaskOutcome,
+    Tensors,
+)
+from imagier_server.metrics import Metrics
+from imagier_server.tasks.task import Task
+from imagier_server.timings import SHARED, Stage, Timings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Answer = Callable[[str, Annotation | ImagierError], Awaitable[None]]
+"""Writes the answer to the request of that id."""
+
+MAX_REQUEST_ID = 128
+MAX_LANGUAGES = 16
+
+
+class Decoder(Protocol):
+    """Bytes → picture, at the scale that a function of (width, height) asks for."""
+
+    async def decode(self, image: bytes, scale: Callable[[int, int], float], lane: Lane) -> Picture: ...
+
+
+class Engine(Protocol):
+    """Runs a model: inputs by name → outputs by name, within `seconds`."""
+
+    async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What a task may do for one request."""
+
+    task: str
+    lane: Lane
+    deadline: float
+    timings: Timings
+    engine: Engine
+    threads: Executor
+
+    async def compute(self, stage: Stage, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        with self.timings.measure(self.task, stage):
+            return await loop.run_in_executor(self.threads, lambda: function(*args, **kwargs))
+
+    async def infer(self, model: str, inputs: Tensors) -> Tensors:
+        remaining = self.deadline - asyncio.get_running_loop().time()
+        if remaining <= 0:
+            raise DeadlineError
+        with self.timings.measure(self.task, Stage.INFER):
+            return await self.engine.infer(model, inputs, lane=self.lane, seconds=remaining)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One server's pipeline. `models` by role; `deadline_seconds` is for callers that set no deadline."""
+
+    tasks: Mapping[str, Task[Any, Any]]
+    models: Mapping[str, ModelReference]
+    limits: Limits
+    decoder: Decoder
+    engine: Engine
+    threads: Executor
+    metrics: Metrics
+    deadline_seconds: float
+    stream_in_flight: int
+
+    async def annotate(self, request: AnnotateRequest, lane: Lane, seconds: float | None = None) -> Annotation:
+        """Reads one picture within `seconds`. Refused at the door rather than queued. Raises `ImagierError`.
+
+        A task that fails is that task's outcome, and the others stand.
+        """
+        return await self._recorded(request, lane, seconds, lambda: self.limits.enter(len(request.image)))
+
+    async def annotate_many(
+        self, requests: AsyncIterator[AnnotateRequest], answer: Answer, seconds: Callable[[], float | None]
+    ) -> None:
+        """Reads pictures as long as they come, each answered once, in the order of completion; a fault is that picture's answer.
+
+        A request is taken only when there is room for it, and the next one only when an answer has been written: a slow reader
+        slows the writer. `seconds` is what is left of the caller's deadline at that moment.
+        """
+        window = asyncio.Semaphore(self.stream_in_flight)
+
+        async def one(request: AnnotateRequest, enter: Callable[[], Place]) -> None:
+            try:
+                outcome: Annotation | ImagierError = await self._recorded(request, Lane.BULK, seconds(), enter)
+            except ImagierError as error:
+                outcome = error
+            await answer(request.request_id, outcome)
+            window.release()
+
+        async with asyncio.TaskGroup() as group:
+            await window.acquire()
+            async for request in requests:
+                try:
+                    place = await self.limits.wait(len(request.image))
+                except ImagierError:
+                    group.create_task(one(request, partial(self.limits.enter, len(request.image))))
+                else:
+                    running = group.create_task(one(request, partial(_given, place)))
+                    # A task that is cancelled before its first step would never leave by itself.
+                    running.add_done_callback(partial(_leave, place))
+                del request
+                await window.acquire()
+
+    async def _recorded(
+        self, request: AnnotateRequest, lane: Lane, seconds: float | None, enter: Callable[[], Place]
+    ) -> Annotation:
+        timings = Timings()
+        code = InternalError.code.value
+        try:
+            self._check(request)
+            with enter():
+                annotation = await self._within(seconds, request, lane, timings)
+            code = "ok"
+            return annotation
+        except ImagierError as error:
+            code = error.code.value
+            self.metrics.failed.labels(error.reason).inc()
+            raise
+        except asyncio.CancelledError:
+            code = "cancelled"
+            raise
+        except Exception:
+            logger.exception("picture failed")
+            raise InternalError from None
+        finally:
+            self.metrics.requests.labels(lane.name.lower(), code).inc()
+            self.metrics.request_seconds.labels(lane.name.lower()).observe(timings.elapsed)
+            for (task, stage), elapsed in timings.stages.items():
+                self.metrics.stage_seconds.labels(task, stage.value).observe(elapsed)
+            log(
+                logging.DEBUG,
+                "picture",
+                lane=lane.name.lower(),
+                code=code,
+                milliseconds=round(timings.elapsed * 1e3, 1),
+            )
+
+    def _check(self, request: AnnotateRequest) -> None:
+        if not request.tasks:
+            raise InvalidRequestError("no task is asked for: set at least one task's options, such as tags")
+        if len(request.request_id) > MAX_REQUEST_ID:
+            raise InvalidRequestError(f"request_id is longer than {MAX_REQUEST_ID} characters", field="request_id")
+        if len(request.languages) > MAX_LANGUAGES:
+            raise InvalidRequestError(f"more than {MAX_LANGUAGES} languages are asked for", field="languages")
+        for name, options in request.tasks.items():
+            self.tasks[name].check(options)
+        self.limits.check_size(len(request.image))
+
+    async def _within(
+        self, seconds: float | None, request: AnnotateRequest, lane: Lane, timings: Timings
+    ) -> Annotation:
+        allowed = self.deadline_seconds if seconds is None else seconds
+        if allowed <= 0:
+            raise DeadlineError
+        deadline = asyncio.get_running_loop().time() + allowed
+        try:
+            async with asyncio.timeout_at(deadline):
+                with timings.measure(SHARED, Stage.DECODE):
+                    picture = await self.decoder.decode(request.image, self._scale(request.tasks), lane)
+                async with asyncio.TaskGroup() as group:
+                    running = {
+                        name: group.create_task(
+                            self._run(
+                                name,
+                                options,
+                                picture,
+                                request.languages,
+                                _Steps(name, lane, deadline, timings, self.engine, self.threads),
+                            )
+                        )
+                        for name, options in request.tasks.items()
+                    }
+        except TimeoutError:
+            raise DeadlineError from None
+        outcomes = {name: task.result() for name, task in running.items()}
+        return Annotation(request.request_id, picture.width, picture.height, timings, outcomes)
+
+    def _scale(self, wanted: Mapping[str, TaskOptions]) -> Callable[[int, int], float]:
+        """One decode serves all the tasks asked for, at the smallest size that does."""
+        return lambda width, height: max(self.tasks[name].scale(width, height) for name in wanted)
+
+    async def _run(
+        self, name: str, options: TaskOptions, picture: Picture, languages: tuple[str, ...], steps: _Steps
+    ) -> TaskOutcome:
+        task = self.tasks[name]
+        models = tuple(self.models[model] for model in task.models)
+        try:
+            result = await task.run(picture, options, languages, steps)
+        except ImagierError as error:
+            outcome = TaskOutcome(models, error=error)
+        except Exception:
+            logger.exception("task failed", extra={"fields": {"task": name}})
+            outcome = TaskOutcome(models, error=InternalError())
+        else:
+            outcome = TaskOutcome(models, result=result, cost=task.price)
+        self.metrics.tasks.labels(name, outcome.error.code.value if outcome.error else "ok").inc()
+        return outcome
+
+
+def _given(place: Place) -> Place:
+    return place
+
+
+def _leave(place: Place, _: asyncio.Task[None]) -> None:
+    place.leave()

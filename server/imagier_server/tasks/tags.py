@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tags: what the picture shows, in the caller's languages, added to what it already carries and never repeating it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from imagier_server.errors import InvalidRequestError
+from imagier_server.messages import Picture, Tag, TagParent, Tags, TagsOptions, Tensors
+from imagier_server.tasks.task import OptionInfo, Steps
+from imagier_server.tasks.vocabulary import Vocabulary
+from imagier_server.timings import Stage
+
+MODEL: Final = "tagger"
+SIDE: Final = 260
+"""The model's input, in pixels."""
+SHORTER_SIDE: Final = 297
+"""The picture is scaled to this before the centre is cut out: the preprocessing that the weights were measured with."""
+FALLBACK_LANGUAGE: Final = "en"
+MAX_TAGS: Final = 50
+MAX_LIST: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TagsTask:
+    """Scores every class, gathers classes into their parents, and keeps few words rather than many."""
+
+    vocabulary: Vocabulary
+    default_max_tags: int = 8
+    default_min_score: float = 0.2
+    name: str = "tags"
+    models: tuple[str, ...] = (MODEL,)
+    price: int = 1
+
+    @classmethod
+    def load(cls, repository: Path) -> TagsTask:
+        """With the labels of the model repository."""
+        return cls(Vocabulary.load(repository / MODEL / "assets"))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages that tags have names in."""
+        return self.vocabulary.languages
+
+    @property
+    def options(self) -> tuple[OptionInfo, ...]:
+        """As the catalogue lists them."""
+        lists = (OptionInfo(name, "[]", 0, MAX_LIST) for name in ("allow", "deny", "existing_tags"))
+        return (
+            OptionInfo("max_tags", str(self.default_max_tags), 1, MAX_TAGS),
+            OptionInfo("min_score", str(self.default_min_score), 0, 1),
+            *lists,
+        )
+
+    def check(self, options: TagsOptions) -> None:
+        """Raises `InvalidRequestError`."""
+        if options.max_tags is not None and not 1 <= options.max_tags <= MAX_TAGS:
+            raise InvalidRequestError(f"max_tags must be from 1 to {MAX_TAGS}", field="tags.max_tags")
+        if options.min_score is not None and not (math.isfinite(options.min_score) and 0 <= options.min_score <= 1):
+            raise InvalidRequestError("min_score must be from 0 to 1", field="tags.min_score")
+        for field in ("allow", "deny", "existing_tags"):
+            if len(getattr(options, field)) > MAX_LIST:
+                raise InvalidRequestError(f"{field} must have at most {MAX_LIST} entries", field=f"tags.{field}")
+
+    def scale(self, width: int, height: int) -> float:
+        """The shorter side as the model's preprocessing wants it."""
+        return min(1.0, SHORTER_SIDE / min(width, height))
+
+    async def run(self, picture: Picture, options: TagsOptions, languages: tuple[str, ...], steps: Steps) -> Tags:
+        """One inference of one row."""
+        inputs = await steps.compute(Stage.PREPARE, prepare, picture)
+        outputs = await steps.infer(MODEL, inputs)
+        return await steps.compute(Stage.FINISH, self.finish, outputs, options, languages)
+
+    def finish(self, outputs: Tensors, options: TagsOptions, languages: tuple[str, ...]) -> Tags:
+        """Probabilities `scores` (1, classes) → tags."""
+        probabilities: npt.NDArray[np.float32] = outputs["scores"][0].astype(np.float32)
+        scores = self.vocabulary.gather(probabilities)
+        known, unknown = _match(languages, self.languages)
+        return Tags(
+            tuple(self._tag(place, float(scores[place]), known) for place in self._choose(scores, options)), unknown
+        )
+
+    def _choose(self, scores: npt.NDArray[np.float32], options: TagsOptions) -> list[int]:
+        """The most specific concepts above the threshold, each with one friendly parent and no more; best first.
+
+        What the caller allows by name is wanted for itself, whatever lies under it.
+        """
+        vocabulary = self.vocabulary
+        threshold = self.default_min_score if options.min_score is None else options.min_score
+        allowed = vocabulary.find(options.allow)
+        denied = vocabulary.with_descendants(vocabulary.find(options.deny))
+        above = {int(place) for place in np.flatnonzero(scores >= threshold)} - denied
+        if options.allow:
+            above &= vocabulary.with_descendants(allowed)
+        wider = {place for each in above for place in vocabulary.ancestors[each]}
+        chosen = set(above & allowed)
+        for place in above - wider:
+            chosen.add(place)
+            parent = vocabulary.parent[place]
+            if parent in above:
+                chosen.add(parent)
+        ranked = sorted(chosen, key=lambda place: (-scores[place], len(vocabulary.ancestors[place]), place))
+        existing = vocabulary.find(options.existing_tags)
+        limit = self.default_max_tags if options.max_tags is None else options.max_tags
+        return [place for place in ranked if place not in existing][:limit]
+
+    def _tag(self, place: int, score: float, languages: tuple[str, ...]) -> Tag:
+        concepts = self.vocabulary.concepts
+
+        def names(of: int) -> Mapping[str, str]:
+            return {language: concepts[of].names[language] for language in languages}
+
+        parents = tuple(TagParent(concepts[above].id, names(above)) for above in self.vocabulary.ancestors[place])
+        return Tag(concepts[place].id, names(place), score, parents)
+
+
+def prepare(picture: Picture) -> Tensors:
+    """The centre of the picture as `pixels` (1, SIDE, SIDE, 3), scaled so that SHORTER_SIDE is its shorter side.
+
+    Scaled only where decoding has not already done so, for a task that needs more pixels or a picture that has fewer.
+    """
+    height, width = picture.pixels.shape[:2]
+    factor = SHORTER_SIDE / min(height, width)
+    # The centre in the picture's own pixels: a long panorama is never scaled as a whole.
+    half = SIDE / factor / 2
+    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    if factor == 1:
+        left, top = round(box[0]), round(box[1])
+        return {"pixels": picture.pixels[np.newaxis, top : top + SIDE, left : left + SIDE]}
+    scaled = Image.fromarray(picture.pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
+    return {"pixels": np.asarray(scaled)[np.newaxis]}
+
+
+def _match(wanted: tuple[str, ...], spoken: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(languages to answer in, languages asked for that are not spoken). Regions are ignored; English stands in."""
+    known: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    for language in wanted:
+        primary = language.replace("_", "-").split("-")[0].lower()
+        if primary in spoken:
+            known[primary] = None
+        else:
+            unknown[language] = None
+            known[FALLBACK_LANGUAGE] = None
+    return tuple(known or {FALLBACK_LANGUAGE: None}), tuple(unknown)

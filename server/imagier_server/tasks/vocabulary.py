@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words for what the tagger recognises: WordNet ids, names by language, and the wider words above them."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A word, by its stable id; `parent` is the id of the next wider one, or empty."""
+
+    id: str
+    names: Mapping[str, str]
+    parent: str
+
+
+class Vocabulary:
+    """The tagger's classes, in the order of its outputs, and their parents. Read once, never changed.
+
+    `classes.tsv` and `parents.tsv` have the columns id, one for each language, parent.
+    """
+
+    def __init__(self, classes: Iterable[Concept], parents: Iterable[Concept]) -> None:
+        own = tuple(classes)
+        self.concepts: tuple[Concept, ...] = (*own, *parents)
+        """Classes first, in the order of the model's outputs."""
+        self.languages = tuple(own[0].names)
+        self.index = {concept.id: place for place, concept in enumerate(self.concepts)}
+        if len(self.index) != len(self.concepts):
+            raise ValueError("an id stands twice in the vocabulary")
+        self.parent = tuple(self.index[concept.parent] if concept.parent else None for concept in self.concepts)
+        self.ancestors = tuple(self._ancestors(place) for place in range(len(self.concepts)))
+        # Row: concept; column: class. A concept gathers itself and what lies under it.
+        self._gather: npt.NDArray[np.float32] = np.zeros((len(self.concepts), len(own)), np.float32)
+        for place in range(len(own)):
+            self._gather[[place, *self.ancestors[place]], place] = 1
+        self._named: dict[str, set[int]] = {}
+        for place, concept in enumerate(self.concepts):
+            for name in (concept.id, *concept.names.values()):
+                self._named.setdefault(_fold(name), set()).add(place)
+
+    @classmethod
+    def load(cls, assets: Path) -> Vocabulary:
+        """Reads `classes.tsv` and `parents.tsv`."""
+        return cls(_read(assets / "classes.tsv"), _read(assets / "parents.tsv"))
+
+    def gather(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Probabilities of the classes → scores of all concepts: each with the sum of what lies under it, at most 1."""
+        return np.minimum(self._gather @ probabilities, np.float32(1))
+
+    def find(self, words: Iterable[str]) -> frozenset[int]:
+        """Concepts that are called so, by id or by a name in any language; unknown words are ignored."""
+        return frozenset(place for word in words for place in self._named.get(_fold(word), ()))
+
+    def with_descendants(self, places: frozenset[int]) -> frozenset[int]:
+        """`places` and everything under them."""
+        under = (place for place, above in enumerate(self.ancestors) if not places.isdisjoint(above))
+        return places.union(under)
+
+    def _ancestors(self, place: int) -> tuple[int, ...]:
+        above: list[int] = []
+        parent = self.parent[place]
+        while parent is not None:
+            if parent in above or parent == place:
+                raise ValueError("the vocabulary's parents run in a circle")
+            above.append(parent)
+            parent = self.parent[parent]
+        return tuple(above)
+
+
+def _read(path: Path) -> list[Concept]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [
+            Concept(row.pop("id"), parent=row.pop("parent"), names=row)
+            for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        ]
+
+
+def _fold(word: str) -> str:
+    """Case, accents and blanks do not tell words apart."""
+    plain = "".join(char for char in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(char))
+    return " ".join(plain.split())

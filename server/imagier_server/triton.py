@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only module that speaks to Triton: inference with raw contents, readiness, and its errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Self
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from imagier_server.errors import (
+    DeadlineError,
+    EngineUnavailableError,
+    ImagierError,
+    InternalError,
+    ModelUnavailableError,
+    OverloadedError,
+)
+from imagier_server.logs import log
+from imagier_server.messages import Lane, Tensors
+from imagier_server.metrics import Metrics
+from imagier_server.model_lock import LockedModel
+
+_DATATYPES = {"UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
+_NAMES = {np.dtype(dtype).name: name for name, dtype in _DATATYPES.items()}
+_CHANNEL_OPTIONS = (
+    # A detector's input is the largest message; the gateway bounds it by the canvas it asks for.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", 64 << 20),
+    # Retries need the deadline and, one day, the choice of another engine: they are not gRPC's to make.
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+_PROBE_SECONDS = 2.0
+_WATCH_INTERVAL = 1.0
+
+
+class TritonEngine:
+    """One Triton, reached over gRPC. `async with` opens the channel and watches readiness.
+
+    `models` are the ones our labels belong to. A model counts as ready when Triton has it loaded and warm and its config carries
+    the same digest and recipe as our own copy of the repository.
+    """
+
+    def __init__(self, address: str, models: Mapping[str, LockedModel], metrics: Metrics) -> None:
+        self._address = address
+        self._models = models
+        self._metrics = metrics
+        self._ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(models, False))
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._watcher
+        await self._channel.close(None)
+
+    @property
+    def ready(self) -> Mapping[str, bool]:
+        """Readiness by model, as of the last look (once a second)."""
+        return self._ready
+
+    async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors:
+        """Runs `model` once. Inputs and outputs by name; the first dimension of each is the batch.
+
+        Raises `DeadlineError` after `seconds`, `OverloadedError` when the model's queue is full, `ModelUnavailableError`,
+        `EngineUnavailableError`. Cancelling the caller cancels the request in Triton's queue.
+        """
+        if not self._ready.get(model, False):
+            raise (
+                ModelUnavailableError(f"the model {model} is not ready") if any(self._ready.values()) else _no_engine()
+            )
+        request = service_pb2.ModelInferRequest(model_name=model)
+        request.parameters["priority"].uint64_param = lane.value
+        # The queue drops what nobody would still wait for; microseconds.
+        request.parameters["timeout"].int64_param = max(1, int(seconds * 1e6))
+        for name, tensor in inputs.items():
+            request.inputs.add(name=name, datatype=_NAMES[tensor.dtype.name], shape=tensor.shape)
+            request.raw_input_contents.append(tensor.tobytes())
+        code = "ok"
+        try:
+            response = await self._stub.ModelInfer(request, timeout=seconds)
+        except grpc.aio.AioRpcError as error:
+            failure = _translate(error, model)
+            code = failure.code.value
+            raise failure from None  # Triton's text may hold more than a stranger should read
+        except asyncio.CancelledError:
+            code = "cancelled"
+            raise
+        finally:
+            self._metrics.engine_requests.labels(model, code).inc()
+        self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
+        return {
+            output.name: np.frombuffer(raw, _DATATYPES[output.datatype]).reshape(tuple(output.shape))
+            for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+        }
+
+    async def wait_ready(self, models: Iterable[str]) -> None:
+        """Waits, for as long as it takes, until all of `models` are ready."""
+        wanted = tuple(models)
+        while not all(self._ready.get(model, False) for model in wanted):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _watch(self) -> None:
+        while True:
+            answers = await asyncio.gather(*(self._probe(locked) for locked in self._models.values()))
+            ready = dict(zip(self._models, answers, strict=True))
+            if ready != self._ready:
+                log(logging.INFO, "models ready" if all(answers) else "models not ready", models=ready)
+                self._ready = MappingProxyType(ready)
+            for model, state in ready.items():
+                self._metrics.model_ready.labels(model).set(state)
+            self._metrics.engine_up.set(any(answers))
+            self._changed.set()
+            await asyncio.sleep(_WATCH_INTERVAL)
+
+    async def _probe(self, locked: LockedModel) -> bool:
+        try:
+            answer = await self._stub.ModelReady(
+                service_pb2.ModelReadyRequest(name=locked.role), timeout=_PROBE_SECONDS
+            )
+            if not answer.ready:
+                return False
+            config = await self._stub.ModelConfig(
+                service_pb2.ModelConfigRequest(name=locked.role), timeout=_PROBE_SECONDS
+            )
+        except grpc.aio.AioRpcError:
+            return False
+        parameters = config.config.parameters
+        loaded = (parameters["model_digest"].string_value, parameters["export_recipe"].string_value)
+        if loaded != (locked.source_digest, str(locked.recipe)):
+            log(logging.ERROR, "model refused: its digest is not the one our labels belong to", model=locked.role)
+            return False
+        return True
+
+
+def _no_engine() -> EngineUnavailableError:
+    return EngineUnavailableError("the inference engine does not answer")
+
+
+def _translate(error: grpc.aio.AioRpcError, model: str) -> ImagierError:
+    """Triton's status in our words. UNAVAILABLE means three things there, told apart only by their text (qa/L0_model_queue)."""
+    status, details = error.code(), (error.details() or "").lower()
+    if status is grpc.StatusCode.DEADLINE_EXCEEDED or "request timeout expired" in details:
+        return DeadlineError()
+    if "maximum queue size" in details or status is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return OverloadedError(f"the queue of the model {model} is full")
+    if status is grpc.StatusCode.NOT_FOUND or "not ready" in details or "unknown model" in details:
+        return ModelUnavailableError(f"the model {model} is not ready")
+    if status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
+        return _no_engine()
+    log(logging.ERROR, "inference failed", model=model, status=status.name)
+    return InternalError()
