@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real decoder processes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+from imagier_server.decode.decoder import Caps
+from imagier_server.decode.pool import DecoderCrashedError, DecoderOverrunError, DecoderPool
+from imagier_server.errors import ImageTooLargeError, InvalidImageError
+from imagier_server.messages import Lane
+from imagier_server.metrics import Metrics
+from PIL import Image
+
+
+def png(width: int = 64, height: int = 48) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+def whole(width: int, height: int) -> float:
+    del width, height
+    return 1.0
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[DecoderPool]:
+    async with DecoderPool(2, Caps(1_000_000, 5_000), 2 << 30, 20.0, Metrics()) as running:
+        yield running
+
+
+async def test_decodes(pool: DecoderPool) -> None:
+    picture = await pool.decode(png(), lambda *_: 0.5, Lane.INTERACTIVE)
+    assert picture.pixels.shape == (24, 32, 3)
+    assert (picture.width, picture.height) == (64, 48)
+    assert tuple(picture.pixels[0, 0]) == (0, 128, 128)
+
+
+async def test_refusals_leave_the_worker_alive(pool: DecoderPool) -> None:
+    before = sorted(pool.pids)
+    with pytest.raises(InvalidImageError):
+        await pool.decode(b"nothing", whole, Lane.BULK)
+    with pytest.raises(ImageTooLargeError):
+        await pool.decode(png(5001, 1), whole, Lane.BULK)
+    with pytest.raises(InvalidImageError, match="broken"):
+        await pool.decode(png()[:-30], whole, Lane.BULK)
+    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+    assert sorted(pool.pids) == before
+
+
+async def test_a_crash_fails_its_own_picture_and_the_pool_heals(pool: DecoderPool) -> None:
+    crashed = os.getpid()
+
+    def crash(*_: int) -> float:
+        """Runs in the gateway while the worker waits for the scale: the moment to kill it."""
+        nonlocal crashed
+        children = {child.pid for child in psutil.Process().children()}
+        crashed = (children - set(pool.pids)).pop()
+        os.kill(crashed, signal.SIGKILL)
+        return 1.0
+
+    with pytest.raises(DecoderCrashedError):
+        await pool.decode(png(), crash, Lane.BULK)
+    answers = await asyncio.gather(*(pool.decode(png(), whole, Lane.BULK) for _ in range(8)))
+    assert [answer.width for answer in answers] == [64] * 8
+    assert len(pool.pids) == 2
+    assert crashed not in pool.pids
+
+
+async def test_an_overrun_is_stopped() -> None:
+    async with DecoderPool(1, Caps(1_000_000, 5_000), 2 << 30, 1.0, Metrics()) as pool:
+
+        def stall(*_: int) -> float:
+            child = psutil.Process().children()[0]
+            child.suspend()
+            return 1.0
+
+        with pytest.raises(DecoderOverrunError):
+            await pool.decode(png(), stall, Lane.BULK)
+        assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+
+
+async def test_lanes_interactive_first() -> None:
+    async with DecoderPool(1, Caps(1_000_000, 5_000), 2 << 30, 20.0, Metrics()) as pool:
+        order: list[str] = []
+
+        async def decode(name: str, lane: Lane) -> None:
+            await pool.decode(png(), whole, lane)
+            order.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(decode("first", Lane.BULK))
+            group.create_task(decode("bulk", Lane.BULK))
+            group.create_task(decode("interactive", Lane.INTERACTIVE))
+        assert order == ["first", "interactive", "bulk"]
+
+
+async def test_a_caller_that_leaves_the_queue_costs_nothing() -> None:
+    async with DecoderPool(1, Caps(1_000_000, 5_000), 2 << 30, 20.0, Metrics()) as pool:
+        tasks = [asyncio.create_task(pool.decode(png(), whole, Lane.BULK)) for _ in range(4)]
+        await asyncio.wait(tasks[:1], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks[1:3]:
+            task.cancel()
+        assert (await tasks[3]).width == 64
+        assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+
+
+async def test_stopping_leaves_no_process() -> None:
+    async with DecoderPool(2, Caps(1_000_000, 5_000), 2 << 30, 20.0, Metrics()) as pool:
+        workers = [psutil.Process(pid) for pid in pool.pids]
+    assert not any(worker.is_running() for worker in workers)
