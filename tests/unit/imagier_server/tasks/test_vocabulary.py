@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from imagier_server.tasks.vocabulary import Concept, Vocabulary
+
+ASSETS = Path(__file__).parents[4] / "model_repository" / "tagger" / "assets"
+
+
+def concept(name: str, parent: str = "", fr: str = "") -> Concept:
+    return Concept(f"id-{name}", {"en": name, "fr": fr or f"{name} fr"}, f"id-{parent}" if parent else "")
+
+
+@pytest.fixture
+def vocabulary() -> Vocabulary:
+    return Vocabulary(
+        [
+            concept("tabby", "cat"),
+            concept("Egyptian cat", "cat", "mau égyptien"),
+            concept("husky", "dog"),
+            concept("sled dog", "husky"),
+        ],
+        [concept("cat", "animal"), concept("dog", "animal"), concept("animal")],
+    )
+
+
+def test_parents_gather_what_lies_under_them(vocabulary: Vocabulary) -> None:
+    scores = dict(
+        zip(
+            (c.names["en"] for c in vocabulary.concepts),
+            vocabulary.gather(np.float32([0.1, 0.2, 0.3, 0.4])),
+            strict=True,
+        )
+    )
+    assert scores == pytest.approx(
+        {"tabby": 0.1, "Egyptian cat": 0.2, "husky": 0.7, "sled dog": 0.4, "cat": 0.3, "dog": 0.7, "animal": 1.0}
+    ), "a class may be a parent too"
+
+
+def test_rounding_never_pushes_a_score_above_one(vocabulary: Vocabulary) -> None:
+    assert vocabulary.gather(np.float32([0.5, 0.5, 0.25, 0.25])).max() == 1
+
+
+@pytest.mark.parametrize("word", ["id-Egyptian cat", "egyptian CAT", " Mau  Egyptien ", "mau égyptien"])
+def test_a_concept_is_found_by_id_and_by_name_whatever_its_case_and_accents(vocabulary: Vocabulary, word: str) -> None:
+    assert vocabulary.find([word]) == {1}
+
+
+def test_unknown_words_are_ignored(vocabulary: Vocabulary) -> None:
+    assert vocabulary.find(["zeppelin", ""]) == frozenset()
+
+
+def test_descendants(vocabulary: Vocabulary) -> None:
+    under = vocabulary.with_descendants(vocabulary.find(["dog"]))
+    assert {vocabulary.concepts[place].names["en"] for place in under} == {"dog", "husky", "sled dog"}
+
+
+def test_a_circle_and_a_double_id_are_refused() -> None:
+    with pytest.raises(ValueError, match="circle"):
+        Vocabulary([concept("a", "b")], [concept("b", "c"), concept("c", "b")])
+    with pytest.raises(ValueError, match="twice"):
+        Vocabulary([concept("a")], [concept("a")])
+
+
+@pytest.fixture(scope="module")
+def ours() -> Vocabulary:
+    return Vocabulary.load(ASSETS)
+
+
+def test_a_thousand_classes_in_the_models_order(ours: Vocabulary) -> None:
+    classes = [line.split("\t")[0] for line in (ASSETS / "classes.tsv").read_text("utf-8").splitlines()[1:]]
+    assert len(classes) == 1000
+    assert classes == sorted(classes), "the model's outputs are in the order of the WordNet ids"
+    assert ours.languages == ("en", "fr", "zh")
+
+
+def test_every_name_is_there_and_tidy(ours: Vocabulary) -> None:
+    for each in ours.concepts:
+        for language, name in each.names.items():
+            assert name, (each.id, language)
+            assert name == " ".join(name.split()), (each.id, language)
+            assert not set(name) & set(",;/|_"), (each.id, language)
+
+
+def test_no_two_concepts_share_a_name(ours: Vocabulary) -> None:
+    for language in ours.languages:
+        seen: dict[str, str] = {}
+        for each in ours.concepts:
+            other = seen.setdefault(each.names[language].casefold(), each.id)
+            assert other == each.id, (language, each.names[language], other, each.id)
+
+
+def test_chinese_is_chinese(ours: Vocabulary) -> None:
+    for each in ours.concepts:
+        assert any("\u4e00" <= character <= "\u9fff" for character in each.names["zh"]), each.id
+
+
+def test_an_egyptian_cat_is_a_cat_and_an_animal(ours: Vocabulary) -> None:
+    place = ours.index["n02124075"]
+    assert [ours.concepts[above].names["en"] for above in ours.ancestors[place]] == ["cat", "animal"]
