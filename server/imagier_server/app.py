@@ -25,7 +25,7 @@ from imagier_server.errors import Code
 from imagier_server.logs import log
 from imagier_server.messages import ModelReference
 from imagier_server.metrics import Metrics
-from imagier_server.model_lock import LockedModel, read_lock
+from imagier_server.model_lock import LockedModel, ModelLockError, read_lock
 from imagier_server.pipeline import Pipeline
 from imagier_server.settings import Settings
 from imagier_server.tasks import registry
@@ -43,7 +43,7 @@ _LAG_INTERVAL = 0.25
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM, SIGINT or, if asked to, the end of standard input. A second signal ends it at once.
 
-    Raises `LockError` for an incomplete model repository, `EmbeddedError` if Triton does not start, `OSError` for a taken port.
+    Raises `ModelLockError` for an incomplete model repository, `EmbeddedError` if Triton does not start, `OSError` for a taken port.
     """
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
@@ -63,6 +63,8 @@ async def running(settings: Settings, on_engine_lost: Callable[[], None]) -> Asy
     """A server whose models are ready; yields 'HOST:PORT'. On exit: refuse, drain, then engine, decoders and threads."""
     metrics = Metrics()
     models = read_lock(settings.model_repository)
+    if missing := [model for task in registry.TASKS for model in task.models if model not in models]:
+        raise ModelLockError(f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models export` first")
     tasks = registry.load(settings.model_repository)
     _describe(metrics, models.values(), tasks)
     limits = Limits(settings.in_flight, settings.in_flight_bytes, settings.max_image_bytes, metrics)
@@ -91,7 +93,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[], None]) -> Asy
         required = {model for task in tasks.values() for model in task.models}
         pipeline = Pipeline(
             tasks=tasks,
-            models={role: ModelReference(role, model.version) for role, model in models.items()},
+            models={role: ModelReference(role, model.full_version) for role, model in models.items()},
             limits=limits,
             decoder=decoders,
             engine=engine,
@@ -144,7 +146,7 @@ def _describe(metrics: Metrics, models: Iterable[LockedModel], tasks: Mapping[st
     """What is known before the first request: build, models, and every series at zero."""
     metrics.build.info({"version": version("imagier"), "python": platform.python_version()})
     for model in models:
-        metrics.models.labels(model.role, model.version, model.source_digest[:12]).set(1)
+        metrics.models.labels(model.role, model.full_version, model.source_digest[:12]).set(1)
     metrics.zero(tasks, (model for task in tasks.values() for model in task.models), Stage, ("ok", "cancelled", *Code))
 
 

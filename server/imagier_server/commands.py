@@ -12,7 +12,7 @@ from pydantic_settings import CliSettingsSource, SettingsError
 
 from imagier_server import app, logs
 from imagier_server.embedded import EmbeddedError
-from imagier_server.model_lock import LockError
+from imagier_server.model_lock import ModelLockError
 from imagier_server.settings import Settings
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -28,7 +28,7 @@ def serve(argv: Sequence[str]) -> int:
     logs.set_up(settings.log_level)
     try:
         asyncio.run(app.serve(settings))
-    except (LockError, EmbeddedError, OSError) as error:
+    except (ModelLockError, EmbeddedError, OSError) as error:
         print(f"imagier serve: {error}", file=sys.stderr)
         return FAILED
     return OK

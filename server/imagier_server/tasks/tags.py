@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +33,13 @@ MAX_LIST: Final = 2000
 class TagsTask:
     """Scores every class, gathers classes into their parents, and keeps few words rather than many."""
 
+    name: ClassVar[str] = "tags"
+    models: ClassVar[tuple[str, ...]] = (MODEL,)
+    price: ClassVar[int] = 1
+
     vocabulary: Vocabulary
     default_max_tags: int = 8
     default_min_score: float = 0.2
-    name: str = "tags"
-    models: tuple[str, ...] = (MODEL,)
-    price: int = 1
 
     @classmethod
     def load(cls, repository: Path) -> TagsTask:

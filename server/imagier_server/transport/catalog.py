@@ -57,8 +57,8 @@ def _option(option: OptionInfo) -> catalog_pb2.OptionInfo:
 def _model(model: LockedModel, ready: bool) -> catalog_pb2.ModelInfo:
     return catalog_pb2.ModelInfo(
         name=model.role,
-        version=model.version,
-        license=model.license,
+        version=model.full_version,
+        license=model.licence,
         source=model.source,
         research_only=model.research_only,
         digest=model.source_digest,

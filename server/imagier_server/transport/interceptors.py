@@ -15,7 +15,7 @@ from imagier_server.transport.status import abort
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
-class UnexpectedErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, unused-ignore]
+class UnexpectedErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-arg, unused-ignore]
     """Without it gRPC would send the exception's text, which may quote what was being read, to the caller."""
 
     async def intercept_service(

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`models.lock`: what is installed in a model repository, where it came from, and the digest of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+LOCK_NAME = "models.lock"
+
+
+class ModelLockError(ValueError):
+    """`models.lock` is not readable as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """A file that an export wrote; `size` in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockedModel:
+    """A model as it is installed.
+
+    `source_digest` (SHA-256 of the weights as published) and `recipe` are what `model_digest` and `export_recipe` in the
+    model's config.pbtxt must say: a config, a label file and a graph that agree on them belong together. `files` are paths
+    relative to the repository. `licence` is an SPDX expression or "not stated".
+    """
+
+    role: str
+    brand: str
+    version: str
+    source: str
+    source_digest: str
+    recipe: int
+    licence: str
+    research_only: bool
+    languages: tuple[str, ...]
+    files: Mapping[str, LockedFile]
+    tools: Mapping[str, str]
+
+    @property
+    def full_version(self) -> str:
+        """What fills the role, and in which version: "efficientnet-lite2 0.1.0"."""
+        return f"{self.brand} {self.version}"
+
+
+def read_lock(repository: Path) -> dict[str, LockedModel]:
+    """What is installed, by role; nothing if nothing was ever exported. Raises `ModelLockError`, `OSError`."""
+    try:
+        text = (repository / LOCK_NAME).read_text("utf-8")
+    except FileNotFoundError:
+        return {}
+    try:
+        return {role: _model(role, row) for role, row in json.loads(text)["models"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelLockError(f"{LOCK_NAME} is damaged; export the models again") from error
+
+
+def write_lock_text(models: Mapping[str, LockedModel]) -> str:
+    """The file's content; equal models make equal text."""
+    rows = {role: {key: value for key, value in asdict(model).items() if key != "role"} for role, model in models.items()}
+    return json.dumps({"models": rows}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def damaged_files(repository: Path, model: LockedModel) -> tuple[str, ...]:
+    """The model's files that are missing or are not what was installed. Reads every byte: some tens of milliseconds."""
+    return tuple(path for path, file in model.files.items() if not _intact(repository / path, file))
+
+
+def verify_files(repository: Path) -> dict[str, tuple[str, ...]]:
+    """For each installed role its damaged files; empty tuples mean that all is well. Raises as `read_lock` does."""
+    return {role: damaged_files(repository, model) for role, model in read_lock(repository).items()}
+
+
+def _intact(path: Path, file: LockedFile) -> bool:
+    try:
+        with path.open("rb") as content:
+            return path.stat().st_size == file.size and hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+    except OSError:
+        return False
+
+
+def _model(role: str, row: dict[str, Any]) -> LockedModel:
+    files = {path: LockedFile(**file) for path, file in row.pop("files").items()}
+    return LockedModel(role=role, files=files, languages=tuple(row.pop("languages")), **row)
