@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole gateway over real gRPC, with real decoders, before a scripted Triton."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from fake_triton import FakeTriton, locked, never, refusing, response, serving
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, tags_pb2, text_pb2
+from imagier_server import app
+from imagier_server.model_lock import LOCK_NAME, write_lock_text
+from imagier_server.settings import Settings
+from imagier_server.tasks import registry
+from PIL import Image
+
+TAGGER_ASSETS = Path(__file__).parents[2] / "model_repository" / "tagger" / "assets"
+ROLES = tuple(dict.fromkeys(model for task in registry.TASKS for model in task.models))
+TABBY = 281
+
+
+def picture(fmt: str = "JPEG", size: tuple[int, int] = (640, 480)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, "navy").save(file, fmt)
+    return file.getvalue()
+
+
+def tags_and_text(image: bytes, request_id: str = "") -> annotator_pb2.AnnotateRequest:
+    return annotator_pb2.AnnotateRequest(
+        image=image, request_id=request_id, tags=tags_pb2.TagsOptions(), text=text_pb2.TextOptions()
+    )
+
+
+def details(status: status_pb2.Status) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for packed in status.details:
+        detail = getattr(error_details_pb2, packed.type_url.rsplit(".")[-1])()
+        packed.Unpack(detail)
+        found[type(detail).__name__] = detail
+    return found
+
+
+def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    return status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    shutil.copytree(TAGGER_ASSETS, tmp_path / "tagger" / "assets")
+    charset = tmp_path / "text_recognizer" / "assets" / "charset.txt"
+    charset.parent.mkdir(parents=True)
+    charset.write_text("a\nb\n", encoding="utf-8")
+    (tmp_path / LOCK_NAME).write_text(write_lock_text({role: locked(role) for role in ROLES}), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def fake() -> FakeTriton:
+    """Sees a tabby in every picture, and no text."""
+    scores = np.zeros((1, 1000), np.float32)
+    scores[0, TABBY] = 0.9
+
+    async def tag(request: Any, context: Any) -> Any:
+        return response(scores=scores)
+
+    async def detect(request: Any, context: Any) -> Any:
+        rows, height, width, _ = request.inputs[0].shape
+        return response(probability=np.zeros((rows, height, width), np.uint8))
+
+    return FakeTriton({role: locked(role) for role in ROLES}, set(ROLES), {"tagger": tag, "text_detector": detect})
+
+
+class Gateway:
+    """A running gateway, as a caller sees it."""
+
+    def __init__(self, channel: grpc.aio.Channel, metrics_port: int) -> None:
+        self.channel = channel
+        self.stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
+        self.health = health_pb2_grpc.HealthStub(channel)
+        self.metrics_port = metrics_port
+
+    async def ready(self, service: str = "") -> bool:
+        answer = await self.health.Check(health_pb2.HealthCheckRequest(service=service))
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def until(self, ready: bool) -> None:
+        async with asyncio.timeout(10):
+            async for answer in self.health.Watch(health_pb2.HealthCheckRequest(service="")):
+                if (answer.status == health_pb2.HealthCheckResponse.SERVING) is ready:
+                    return
+
+    async def metric(self, line: str) -> float:
+        text = await asyncio.to_thread(self._scrape)
+        (value,) = [row.rsplit(" ", 1)[1] for row in text.splitlines() if row.startswith(f"{line} ")]
+        return float(value)
+
+    def _scrape(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
+            return str(answer.read().decode())
+
+
+@asynccontextmanager
+async def gateway(repository: Path, engine_port: int, unused_tcp_port: int, **overrides: Any) -> AsyncIterator[Gateway]:
+    settings = Settings(
+        engine=f"127.0.0.1:{engine_port}",
+        model_repository=repository,
+        port=0,
+        metrics_port=unused_tcp_port,
+        drain_seconds=1.0,
+        **overrides,
+    )
+    async with (
+        app.running(settings, lambda: None) as address,
+        grpc.aio.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel,
+    ):
+        running = Gateway(channel, unused_tcp_port)
+        yield running
+
+
+@pytest.fixture
+async def running(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> AsyncIterator[Gateway]:
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port) as running:
+        await running.until(ready=True)
+        yield running
+
+
+async def test_a_picture_in_tags_and_text_out(running: Gateway) -> None:
+    answer = await running.stub.Annotate(tags_and_text(picture(), "seven"))
+    assert (answer.request_id, answer.width, answer.height) == ("seven", 640, 480)
+    assert [tag.names["en"] for tag in answer.tags.tags][:1] == ["cat"]
+    assert answer.tags.tags[0].origin == tags_pb2.ORIGIN_MACHINE
+    assert answer.text.status.code == 0
+    assert not answer.text.lines
+    assert answer.cost == 2
+    assert {stage.task for stage in answer.timings.stages} == {"", "tags", "text"}
+    assert sum(1 for stage in answer.timings.stages if not stage.task) == 1, "one decode for both"
+
+
+async def test_only_what_was_asked_for(running: Gateway, fake: FakeTriton) -> None:
+    answer = await running.stub.Annotate(annotator_pb2.AnnotateRequest(image=picture(), tags=tags_pb2.TagsOptions()))
+    assert not answer.HasField("text")
+    assert {request.model_name for request in fake.requests} == {"tagger"}
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [(b"", "INVALID_IMAGE"), (b"<svg/>", "INVALID_IMAGE"), (picture()[:200], "INVALID_IMAGE")],
+)
+async def test_a_bad_picture_is_a_permanent_fault_that_names_the_field(
+    running: Gateway, image: bytes, reason: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await running.stub.Annotate(tags_and_text(image))
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    found = details(status_of(raised.value))
+    assert found["ErrorInfo"].reason == reason
+    assert found["BadRequest"].field_violations[0].field == "image"
+    assert "RetryInfo" not in found
+    assert dict(raised.value.trailing_metadata())["grpc-retry-pushback-ms"] == "-1"
+
+
+async def test_no_task_is_a_fault_of_the_call(running: Gateway) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await running.stub.Annotate(annotator_pb2.AnnotateRequest(image=picture()))
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_too_large_for_us_speaks_before_too_large_for_grpc(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int
+) -> None:
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, max_image_bytes=2048) as small:
+        await small.until(ready=True)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await small.stub.Annotate(tags_and_text(b"\xff\xd8\xff" + bytes(3000)))
+        assert details(status_of(raised.value))["ErrorInfo"].reason == "IMAGE_TOO_LARGE"
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await small.stub.Annotate(tags_and_text(bytes(9000)))
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, "gRPC's own cap, twice as large"
+
+
+async def test_a_full_queue_fails_that_task_with_a_retry_hint(running: Gateway, fake: FakeTriton) -> None:
+    fake.behaviours["tagger"] = refusing(grpc.StatusCode.UNAVAILABLE, "Exceeds maximum queue size")
+    answer = await running.stub.Annotate(tags_and_text(picture()))
+    assert answer.tags.status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    assert details(answer.tags.status)["RetryInfo"].retry_delay.ToMilliseconds() > 0
+    assert (answer.text.status.code, answer.text.cost, answer.tags.cost, answer.cost) == (0, 1, 0, 1)
+
+
+async def test_one_model_missing_fails_its_task_only_and_readiness_says_so(running: Gateway, fake: FakeTriton) -> None:
+    fake.loaded.discard("text_recognizer")
+    fake.loaded.discard("text_detector")
+    await running.until(ready=False)
+    assert await running.ready("liveness")
+    answer = await running.stub.Annotate(tags_and_text(picture()))
+    assert answer.tags.status.code == 0
+    assert answer.text.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+    catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
+    assert {task.name: task.ready for task in catalog.tasks} == {"tags": True, "text": False}
+    fake.loaded.update(ROLES)
+    await running.until(ready=True)
+
+
+async def test_refused_at_the_door_when_full(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> None:
+    tag, fake.behaviours["tagger"] = fake.behaviours["tagger"], never
+    request = annotator_pb2.AnnotateRequest(image=picture(), tags=tags_pb2.TagsOptions())
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, in_flight=1) as narrow:
+        await narrow.until(ready=True)
+        first = asyncio.create_task(_as_task(narrow.stub.Annotate(request)))
+        async with asyncio.timeout(10):
+            while not fake.requests:
+                await narrow.ready()
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await narrow.stub.Annotate(request)
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert details(status_of(raised.value))["RetryInfo"].retry_delay.ToMilliseconds() > 0
+        assert int(dict(raised.value.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
+        assert await narrow.ready(), "probes bypass the door"
+        first.cancel()
+        await asyncio.wait([first])
+        fake.behaviours["tagger"] = tag
+        async with asyncio.timeout(10):
+            while await narrow.metric("imagier_in_flight_pictures"):
+                pass
+        assert (await narrow.stub.Annotate(request)).tags.tags
+
+
+async def _as_task(call: Any) -> Any:
+    return await call
+
+
+async def test_the_caller_gone_nothing_runs_on_for_it(running: Gateway, fake: FakeTriton) -> None:
+    gone = asyncio.Event()
+
+    async def wait(request: Any, context: Any) -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+
+    fake.behaviours["tagger"] = wait
+    call = running.stub.Annotate(annotator_pb2.AnnotateRequest(image=picture(), tags=tags_pb2.TagsOptions()))
+    async with asyncio.timeout(10):
+        while not fake.requests:
+            await running.ready()
+        call.cancel()
+        await gone.wait()
+        while await running.metric('imagier_requests_total{code="cancelled",lane="interactive"}') < 1:
+            pass
+    assert await running.metric("imagier_in_flight_pictures") == 0
+
+
+async def test_a_deadline(running: Gateway, fake: FakeTriton) -> None:
+    fake.behaviours["tagger"] = never
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await running.stub.Annotate(tags_and_text(picture()), timeout=0.3)
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_stream_of_many_every_tenth_broken(running: Gateway) -> None:
+    async def requests() -> AsyncIterator[annotator_pb2.AnnotateStreamRequest]:
+        for number in range(200):
+            image = b"broken" if number % 10 == 0 else picture("PNG", (64, 64))
+            request = annotator_pb2.AnnotateRequest(image=image, request_id=str(number), tags=tags_pb2.TagsOptions())
+            yield annotator_pb2.AnnotateStreamRequest(request=request)
+
+    outcomes = {answer.request_id: answer async for answer in running.stub.AnnotateStream(requests())}
+    assert len(outcomes) == 200
+    failed = {int(name) for name, answer in outcomes.items() if answer.WhichOneof("outcome") == "error"}
+    assert failed == set(range(0, 200, 10))
+    assert details(outcomes["0"].error)["ErrorInfo"].reason == "INVALID_IMAGE"
+    assert outcomes["1"].response.tags.tags
+
+
+async def test_the_engine_stops_and_comes_back(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> None:
+    async with serving(fake) as port:
+        context = gateway(repository, port, unused_tcp_port)
+        running = await context.__aenter__()
+        await running.until(ready=True)
+    try:
+        await running.until(ready=False)
+        answer = await running.stub.Annotate(tags_and_text(picture()))
+        assert answer.tags.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+        assert details(answer.tags.status)["ErrorInfo"].reason == "ENGINE_UNAVAILABLE"
+        assert "RetryInfo" in details(answer.tags.status)
+        async with serving(fake, port):
+            await running.until(ready=True)
+            assert (await running.stub.Annotate(tags_and_text(picture()))).tags.tags
+    finally:
+        await context.__aexit__(None, None, None)
+
+
+async def test_the_catalogue_names_everything(running: Gateway) -> None:
+    catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
+    assert [task.name for task in catalog.tasks] == ["tags", "text"]
+    assert {model.name for model in catalog.models} == set(ROLES)
+    assert all(model.ready and model.license and model.source and len(model.digest) == 64 for model in catalog.models)
+    options = {option.name for option in catalog.tasks[0].options}
+    assert options == {field.name for field in tags_pb2.TagsOptions.DESCRIPTOR.fields}
+    assert {option.name for option in catalog.tasks[1].options} == {
+        field.name for field in text_pb2.TextOptions.DESCRIPTOR.fields
+    }
+    assert catalog.limits.image_bytes > 0
+    assert "image/jpeg" in catalog.formats
+
+
+async def test_reflection_lists_the_service(running: Gateway) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(running.channel)
+    requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    async for answer in stub.ServerReflectionInfo(requests):
+        assert "imagier.v1.AnnotatorService" in {service.name for service in answer.list_services_response.service}
+
+
+async def test_the_counters_move_exactly_as_expected(running: Gateway) -> None:
+    for _ in range(3):
+        await running.stub.Annotate(tags_and_text(picture()))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await running.stub.Annotate(tags_and_text(b"nothing"))
+    expected = {
+        'imagier_requests_total{code="ok",lane="interactive"}': 3,
+        'imagier_requests_total{code="invalid",lane="interactive"}': 1,
+        'imagier_failed_total{reason="INVALID_IMAGE"}': 1,
+        'imagier_decoder_failures_total{reason="INVALID_IMAGE"}': 1,
+        'imagier_tasks_total{code="ok",task="tags"}': 3,
+        'imagier_tasks_total{code="ok",task="text"}': 3,
+        'imagier_engine_requests_total{code="ok",model="tagger"}': 3,
+        'imagier_stage_duration_seconds_count{stage="decode",task=""}': 4,
+        'imagier_stage_duration_seconds_count{stage="infer",task="tags"}': 3,
+        'imagier_image_bytes_count{format="image/jpeg"}': 3,
+        "imagier_engine_up": 1,
+        "imagier_in_flight_pictures": 0,
+    }
+    assert {line: await running.metric(line) for line in expected} == expected
+
+
+@pytest.fixture
+def incomplete(repository: Path) -> Iterator[Path]:
+    only = {"tagger": replace(locked("tagger"), version="1")}
+    (repository / LOCK_NAME).write_text(write_lock_text(only), encoding="utf-8")
+    yield repository
+
+
+async def test_an_incomplete_repository_says_what_to_do(incomplete: Path, unused_tcp_port: int) -> None:
+    with pytest.raises(ValueError, match="imagier models export"):
+        async with gateway(incomplete, 1, unused_tcp_port):
+            pass
