@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -43,28 +43,39 @@ _LAG_INTERVAL = 0.25
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM, SIGINT or, if asked to, the end of standard input. A second signal ends it at once.
 
-    Raises `ModelLockError` for an incomplete model repository, `EmbeddedError` if Triton does not start, `OSError` for a taken port.
+    Raises `ModelLockError` for an incomplete model repository, `EmbeddedError` if Triton does not start or does not start again,
+    `OSError` for a taken port.
     """
     stopping = asyncio.Event()
+    lost: list[BaseException] = []
+
+    def on_engine_lost(error: BaseException) -> None:
+        lost.append(error)
+        stopping.set()
+
     _stop_on_signals(stopping)
     if settings.exit_with_parent:
         _stop_on_end_of_input(stopping)
-    async with running(settings, stopping.set) as address:
+    async with running(settings, on_engine_lost) as address:
         log(logging.INFO, "serving", address=address)
         if settings.ready_fd is not None:
             with os.fdopen(settings.ready_fd, "w") as ready:
                 ready.write(f"{address}\n")
         await stopping.wait()
         log(logging.INFO, "stopping", seconds=settings.drain_seconds)
+    if lost:
+        raise lost[0]
 
 
 @asynccontextmanager
-async def running(settings: Settings, on_engine_lost: Callable[[], None]) -> AsyncIterator[str]:
+async def running(settings: Settings, on_engine_lost: Callable[[BaseException], None]) -> AsyncIterator[str]:
     """A server whose models are ready; yields 'HOST:PORT'. On exit: refuse, drain, then engine, decoders and threads."""
     metrics = Metrics()
     models = read_lock(settings.model_repository)
     if missing := [model for task in registry.TASKS for model in task.models if model not in models]:
-        raise ModelLockError(f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models export` first")
+        raise ModelLockError(
+            f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models export` first"
+        )
     tasks = registry.load(settings.model_repository)
     _describe(metrics, models.values(), tasks)
     limits = Limits(settings.in_flight, settings.in_flight_bytes, settings.max_image_bytes, metrics)
@@ -80,10 +91,11 @@ async def running(settings: Settings, on_engine_lost: Callable[[], None]) -> Asy
             )
         )
         threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
-        address = settings.engine
+        engine = await stack.enter_async_context(TritonEngine(models, metrics))
         if settings.engine == EMBEDDED:
-            address = await stack.enter_async_context(_embedded(settings, on_engine_lost))
-        engine = await stack.enter_async_context(TritonEngine(address, models, metrics))
+            await stack.enter_async_context(_embedded(settings, engine, on_engine_lost))
+        else:
+            await engine.connect(settings.engine)
         http, _ = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
         stack.callback(http.server_close)
         stack.callback(http.shutdown)
@@ -122,24 +134,38 @@ async def running(settings: Settings, on_engine_lost: Callable[[], None]) -> Asy
 
 
 @asynccontextmanager
-async def _embedded(settings: Settings, on_lost: Callable[[], None]) -> AsyncIterator[str]:
-    """The embedded Triton's gRPC address. When it dies the server stops: whoever runs it starts both afresh."""
+async def _embedded(
+    settings: Settings, engine: TritonEngine, on_lost: Callable[[BaseException], None]
+) -> AsyncIterator[None]:
+    """Keeps the embedded Triton running: one that ends is started again, and callers are told to retry meanwhile."""
+    started = asyncio.get_running_loop().create_future()
 
     def progress(text: str) -> None:
         log(logging.INFO, "engine", progress=text)
 
-    async with embedded.start(settings.model_repository, settings.engine_log_dir, None, progress) as triton:
-
-        async def watch() -> None:
-            await triton.wait()
-            log(logging.ERROR, "the embedded Triton has died")
-            on_lost()
-
-        watcher = asyncio.create_task(watch())
+    async def keep() -> None:
         try:
-            yield triton.grpc_address
-        finally:
-            watcher.cancel()
+            while True:
+                async with embedded.start(settings.model_repository, settings.engine_log_dir, None, progress) as triton:
+                    await engine.connect(triton.grpc_address)
+                    if not started.done():
+                        started.set_result(None)
+                    status = await triton.wait()
+                log(logging.ERROR, "the embedded Triton ended and is started again", status=status)
+        except embedded.EmbeddedError as error:
+            if started.done():
+                on_lost(error)
+            else:
+                started.set_exception(error)
+
+    keeper = asyncio.create_task(keep())
+    try:
+        await started
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
 
 
 def _describe(metrics: Metrics, models: Iterable[LockedModel], tasks: Mapping[str, Task[Any, Any]]) -> None:

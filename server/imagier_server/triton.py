@@ -43,22 +43,20 @@ _WATCH_INTERVAL = 1.0
 
 
 class TritonEngine:
-    """One Triton, reached over gRPC. `async with` opens the channel and watches readiness.
+    """One Triton, reached over gRPC at the address that `connect` is given. `async with` watches readiness.
 
     `models` are the ones our labels belong to. A model counts as ready when Triton has it loaded and warm and its config carries
     the same digest and recipe as our own copy of the repository.
     """
 
-    def __init__(self, address: str, models: Mapping[str, LockedModel], metrics: Metrics) -> None:
-        self._address = address
+    def __init__(self, models: Mapping[str, LockedModel], metrics: Metrics) -> None:
         self._models = models
         self._metrics = metrics
         self._ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(models, False))
         self._changed = asyncio.Event()
+        self._channel: grpc.aio.Channel | None = None
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._watcher = asyncio.create_task(self._watch())
         return self
 
@@ -66,7 +64,18 @@ class TritonEngine:
         self._watcher.cancel()
         with suppress(asyncio.CancelledError):
             await self._watcher
-        await self._channel.close(None)
+        await self._disconnect()
+
+    async def connect(self, address: str) -> None:
+        """Takes the Triton at HOST:PORT from now on: a restarted one may listen elsewhere."""
+        await self._disconnect()
+        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def _disconnect(self) -> None:
+        if self._channel is not None:
+            await self._channel.close(None)
+            self._channel = None
 
     @property
     def ready(self) -> Mapping[str, bool]:
@@ -129,6 +138,8 @@ class TritonEngine:
             await asyncio.sleep(_WATCH_INTERVAL)
 
     async def _probe(self, locked: LockedModel) -> bool:
+        if self._channel is None:
+            return False
         try:
             answer = await self._stub.ModelReady(
                 service_pb2.ModelReadyRequest(name=locked.role), timeout=_PROBE_SECONDS

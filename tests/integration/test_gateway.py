@@ -123,7 +123,7 @@ async def gateway(repository: Path, engine_port: int, unused_tcp_port: int, **ov
         **overrides,
     )
     async with (
-        app.running(settings, lambda: None) as address,
+        app.running(settings, lambda _: None) as address,
         grpc.aio.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel,
     ):
         running = Gateway(channel, unused_tcp_port)

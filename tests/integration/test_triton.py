@@ -33,7 +33,8 @@ def fake() -> FakeTriton:
 
 @pytest.fixture
 async def engine(fake: FakeTriton) -> AsyncIterator[TritonEngine]:
-    async with serving(fake) as port, TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics()) as running:
+    async with serving(fake) as port, TritonEngine(MODELS, Metrics()) as running:
+        await running.connect(f"127.0.0.1:{port}")
         async with asyncio.timeout(10):
             await running.wait_ready(fake.loaded)
         yield running
@@ -102,7 +103,8 @@ async def test_a_missing_model_is_not_even_asked(fake: FakeTriton, engine: Trito
 
 async def test_another_models_labels_are_never_used(fake: FakeTriton) -> None:
     fake.models["tagger"] = locked("tagger", "e" * 64)
-    async with serving(fake) as port, TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics()) as engine:
+    async with serving(fake) as port, TritonEngine(MODELS, Metrics()) as engine:
+        await engine.connect(f"127.0.0.1:{port}")
         async with asyncio.timeout(10):
             await engine.wait_ready(["other"])
         assert not engine.ready["tagger"]
@@ -139,8 +141,9 @@ async def test_cancelling_reaches_triton(fake: FakeTriton, engine: TritonEngine)
 
 async def test_stopped_then_back(fake: FakeTriton) -> None:
     async with serving(fake) as port:
-        engine = TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics())
+        engine = TritonEngine(MODELS, Metrics())
         await engine.__aenter__()
+        await engine.connect(f"127.0.0.1:{port}")
         async with asyncio.timeout(10):
             await engine.wait_ready(fake.loaded)
         await infer(engine)

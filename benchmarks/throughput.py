@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: pictures a second through the whole server, beside the ceiling of the same work in one process, in one run.
+
+The ceiling decodes with the server's own decoder and runs the tagger's own graph, on all cores, without any serving. It is measured before and after each load, and
+a load is compared with the mean of its two neighbours: these machines are noisy, ratios hold where seconds do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import grpc
+import numpy as np
+import onnxruntime
+import psutil
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
+from imagier_server import embedded
+from imagier_server.decode.decoder import Caps, decode
+from imagier_server.decode.formats import sniff
+from imagier_server.messages import Picture
+from imagier_server.settings import usable_cores
+from imagier_server.tasks.tags import MODEL, SHORTER_SIDE, prepare
+
+sys.path.insert(0, str(Path(__file__).parent))
+import pictures  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+OUTPUT = ROOT / "benchmarks" / "results"
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load: `ratio` is to the ceiling beside it; latencies in milliseconds; CPU of the server side only."""
+
+    work: str
+    in_flight: int
+    pictures_per_second: float
+    ceiling: float
+    ratio: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms_per_picture: float
+    mean_batch: dict[str, float]
+
+
+def ceiling(image: bytes, repository: Path, seconds: float) -> float:
+    """Pictures a second of decode and tagger in this process, one thread a core."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        repository / MODEL / "1" / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
+    caps = Caps(10**9, 10**5)
+
+    def work(deadline: float) -> int:
+        done = 0
+        while time.perf_counter() < deadline:
+            picture, width, height = decode(image, sniff(image), caps, lambda w, h: min(1.0, SHORTER_SIDE / min(w, h)))
+            session.run(None, dict(prepare(Picture(np.asarray(picture), width, height))))
+            done += 1
+        return done
+
+    cores = usable_cores()
+    work(time.perf_counter() + 0.5)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(cores) as threads:
+        done = sum(threads.map(work, [started + seconds] * cores))
+    return done / (time.perf_counter() - started)
+
+
+@asynccontextmanager
+async def server(repository: Path) -> AsyncIterator[tuple[str, embedded.EmbeddedTriton, psutil.Process]]:
+    """Triton and the gateway, each in its own processes."""
+    async with embedded.start(repository, None, None, lambda line: print(f"  {line}", file=sys.stderr)) as triton:
+        read, write = os.pipe()
+        command = [
+            sys.executable,
+            "-m",
+            "imagier_client.cli",
+            "serve",
+            "--engine",
+            triton.grpc_address,
+            "--port",
+            "0",
+            "--metrics-port",
+            "0",
+        ]
+        command += ["--model-repository", str(repository), "--ready-fd", str(write), "--log-level", "warning"]
+        gateway = subprocess.Popen(command, pass_fds=[write])
+        os.close(write)
+        try:
+            with os.fdopen(read) as ready:
+                address = (await asyncio.to_thread(ready.readline)).strip()
+            if not address:
+                raise SystemExit("the gateway did not start")
+            yield address, triton, psutil.Process(gateway.pid)
+        finally:
+            gateway.terminate()
+            await asyncio.to_thread(gateway.wait)
+
+
+def batches(triton: embedded.EmbeddedTriton) -> dict[str, tuple[float, float]]:
+    """(rows inferred, executions) by model, from Triton's own metrics."""
+    with urllib.request.urlopen(f"http://{triton.metrics_address}/metrics") as answer:
+        text = answer.read().decode()
+    found = {
+        kind: dict(re.findall(rf'^{kind}{{model="(\w+)".*?}} ([\d.e+]+)', text, re.MULTILINE))
+        for kind in ("nv_inference_count", "nv_inference_exec_count")
+    }
+    return {
+        model: (float(rows), float(found["nv_inference_exec_count"][model]))
+        for model, rows in found["nv_inference_count"].items()
+    }
+
+
+def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    """User and system time of these processes and what runs under them."""
+    total = 0.0
+    for root in processes:
+        for process in (root, *root.children(recursive=True)):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+async def drive(address: str, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> list[float]:
+    """Sends the same request over and over, `in_flight` at a time; answers the latencies in seconds."""
+    latencies: list[float] = []
+    async with grpc.aio.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
+        stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
+        await stub.Annotate(request)
+        deadline = time.perf_counter() + seconds
+
+        async def caller() -> None:
+            while (started := time.perf_counter()) < deadline:
+                answer = await stub.Annotate(request)
+                if answer.cost == 0:
+                    raise SystemExit("a task failed under load")
+                latencies.append(time.perf_counter() - started)
+
+        await asyncio.gather(*(caller() for _ in range(in_flight)))
+    return latencies
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repository", type=Path, default=ROOT / "model_repository")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each measurement")
+    arguments = parser.parse_args()
+
+    photograph = pictures.mosaic()
+    from imagier_client import samples
+
+    receipt = _png(samples.receipt())
+    tags = annotator_pb2.AnnotateRequest(image=photograph, tags=tags_pb2.TagsOptions())
+    text = annotator_pb2.AnnotateRequest(image=receipt, text=text_pb2.TextOptions())
+    print(
+        f"picture: {pictures.SIZE[0]} x {pictures.SIZE[1]} JPEG, quality {pictures.QUALITY}, {len(photograph)} bytes; receipt: {len(receipt)} bytes",
+        file=sys.stderr,
+    )
+
+    loads: list[Load] = []
+    async with server(arguments.repository) as (address, triton, gateway):
+        processes = (gateway, psutil.Process(triton.pid))
+
+        async def measure(
+            work: str, request: annotator_pb2.AnnotateRequest, in_flight: int, limit: Callable[[], float] | None
+        ) -> None:
+            before_ceiling = limit() if limit else 0.0
+            before_batches, before_cpu = batches(triton), cpu_seconds(processes)
+            started = time.perf_counter()
+            latencies = await drive(address, request, in_flight, arguments.seconds)
+            rate = len(latencies) / (time.perf_counter() - started)
+            cpu = (cpu_seconds(processes) - before_cpu) / len(latencies)
+            after = batches(triton)
+            mean = {
+                model: round((rows - before_batches[model][0]) / (runs - before_batches[model][1]), 2)
+                for model, (rows, runs) in after.items()
+                if runs > before_batches[model][1]
+            }
+            bound = (before_ceiling + limit()) / 2 if limit else float("nan")
+            p50, p99 = np.percentile(latencies, [50, 99]) * 1000
+            loads.append(
+                Load(
+                    work,
+                    in_flight,
+                    round(rate, 1),
+                    round(bound, 1),
+                    round(rate / bound, 3),
+                    round(p50, 1),
+                    round(p99, 1),
+                    round(cpu * 1000, 1),
+                    mean,
+                )
+            )
+            print(f"  {loads[-1]}", file=sys.stderr)
+
+        for in_flight in (1, 8, 32):
+            await measure(
+                "tags", tags, in_flight, lambda: ceiling(photograph, arguments.repository, arguments.seconds / 2)
+            )
+        for in_flight in (1, 8):
+            await measure("text", text, in_flight, None)
+
+    write(loads, len(photograph))
+
+
+def write(loads: Sequence[Load], size: int) -> None:
+    """The results as JSON and as the table of the README."""
+    OUTPUT.mkdir(exist_ok=True)
+    machine = {
+        "cores": usable_cores(),
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+    }
+    record = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine,
+        "picture": {"size": pictures.SIZE, "quality": pictures.QUALITY, "bytes": size},
+        "loads": [asdict(load) for load in loads],
+    }
+    (OUTPUT / "throughput.json").write_text(
+        json.dumps(record, indent=2).replace("NaN", "null") + "\n", encoding="utf-8"
+    )
+    rows = [
+        "| work | in flight | pictures/s | ceiling | ratio | p50 ms | p99 ms | CPU ms/picture | mean batch |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for load in loads:
+        bound, ratio = (f"{load.ceiling}", f"{load.ratio:.2f}") if load.ratio == load.ratio else ("", "")  # noqa: PLR0124 - NaN
+        mean = ", ".join(f"{model} {value}" for model, value in load.mean_batch.items())
+        rows.append(
+            f"| {load.work} | {load.in_flight} | {load.pictures_per_second} | {bound} | {ratio} | {load.p50_ms} | {load.p99_ms} | {load.cpu_ms_per_picture} | {mean} |"
+        )
+    table = "\n".join(rows) + "\n"
+    (OUTPUT / "throughput.md").write_text(table, encoding="utf-8")
+    print(table)
+
+
+def _png(picture: object) -> bytes:
+    import io
+
+    file = io.BytesIO()
+    picture.save(file, "PNG")  # type: ignore[attr-defined]
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the real thing for a test: `imagier serve` with the embedded Triton and the exported models."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+REPOSITORY = ROOT / "model_repository"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `imagier serve`."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    metrics_port: int
+    log: Path
+    engine_logs: Path
+
+    @property
+    def family(self) -> list[psutil.Process]:
+        """The gateway, its decoders, its Triton and Triton's own processes."""
+        gateway = psutil.Process(self.process.pid)
+        return [gateway, *gateway.children(recursive=True)]
+
+
+@contextmanager
+def serve(folder: Path, metrics_port: int, *extra: str) -> Iterator[Server]:
+    """Starts a server of its own; logs go to `folder`. Stops it if the test has not done so."""
+    read, write = os.pipe()
+    log, engine_logs = folder / "gateway.log", folder / "engine"
+    command = [sys.executable, "-m", "imagier_client.cli", "serve", "--port", "0", "--metrics-port", str(metrics_port)]
+    command += [
+        "--model-repository",
+        str(REPOSITORY),
+        "--ready-fd",
+        str(write),
+        "--engine-log-dir",
+        str(engine_logs),
+        *extra,
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, pass_fds=[write], stderr=output, stdout=output)
+    os.close(write)
+    try:
+        with os.fdopen(read) as ready:
+            address = ready.readline().strip()
+        assert address, log.read_text(encoding="utf-8")
+        yield Server(process, address, metrics_port, log, engine_logs)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def encoded(picture: np.ndarray | Image.Image, fmt: str = "PNG") -> bytes:
+    """A picture file of an array (height, width[, 3]) or an image."""
+    file = io.BytesIO()
+    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(file, fmt)
+    return file.getvalue()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong in earnest: killed gateways, killed Tritons, killed decoders, and shutting down while pictures are under way."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+from google.rpc import error_details_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
+from real_server import Server, serve
+
+Stub = annotator_pb2_grpc.AnnotatorServiceStub
+
+
+def both(image: bytes) -> annotator_pb2.AnnotateRequest:
+    return annotator_pb2.AnnotateRequest(image=image, tags=tags_pb2.TagsOptions(), text=text_pb2.TextOptions())
+
+
+def named(server: Server, name: str) -> list[psutil.Process]:
+    return [process for process in server.family if name in " ".join(process.cmdline())]
+
+
+def test_kill_9_of_the_gateway_takes_everything_with_it(tmp_path: Path, unused_tcp_port: int) -> None:
+    with serve(tmp_path, unused_tcp_port) as server:
+        family = server.family
+        assert any("tritonserver" in process.name() for process in family)
+        server.process.kill()
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert not alive
+
+
+def test_a_killed_decoder_fails_one_picture_at_most_and_is_replaced(
+    server: Server, stub: Stub, photographs: dict[str, bytes]
+) -> None:
+    for process in named(server, "imagier_server.decode.worker"):
+        process.kill()
+    outcomes = []
+    for _ in range(6):
+        try:
+            outcomes.append(stub.Annotate(both(photographs["chelsea"])).cost)
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+            outcomes.append(0)
+    assert outcomes[-2:] == [2, 2]
+    assert len(named(server, "imagier_server.decode.worker")) >= 1
+
+
+def test_a_killed_triton_is_a_retryable_error_and_comes_back(
+    tmp_path: Path, unused_tcp_port: int, photographs: dict[str, bytes]
+) -> None:
+    with serve(tmp_path, unused_tcp_port) as server, grpc.insecure_channel(server.address) as channel:
+        stub = Stub(channel)
+        assert stub.Annotate(both(photographs["chelsea"])).cost == 2
+        for process in server.family:
+            if process.name() == "tritonserver":
+                process.kill()
+        seen_down = False
+        for _ in range(3000):
+            answer = stub.Annotate(both(photographs["chelsea"]), timeout=30)
+            if answer.cost == 2 and seen_down:
+                break
+            if answer.tags.status.code:
+                seen_down = True
+                assert answer.tags.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+                assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in answer.tags.status.details)
+        else:
+            pytest.fail("it did not come back")
+
+
+def test_shutting_down_answers_what_is_under_way(
+    tmp_path: Path, unused_tcp_port: int, photographs: dict[str, bytes]
+) -> None:
+    with serve(tmp_path, unused_tcp_port) as server, grpc.insecure_channel(server.address) as channel:
+        stub = Stub(channel)
+        calls = [stub.Annotate.future(both(photographs["page"])) for _ in range(4)]
+        with ThreadPoolExecutor(1) as waiting:
+            assert waiting.submit(stub.Annotate, both(photographs["chelsea"])).result().cost == 2
+        server.process.send_signal(signal.SIGTERM)
+        for call in calls:
+            assert call.exception() is None or call.code() is grpc.StatusCode.UNAVAILABLE
+            if call.exception() is None:
+                assert call.result().cost == 2
+        assert any(call.exception() is None for call in calls)
+        assert server.process.wait(60) == 0
