@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target sets up what it needs, in .venv and .stamps; a second run starts at once. Needs Python 3.11 and make.
+
+# What you may set, e.g. `make demo RUNTIME=gpu PIP_EXTRA=`:
+PYTHON ?= python3
+RUNTIME ?= cpu
+# PyPI's PyTorch for Linux on x86-64 brings several gigabytes of CUDA that the export has no use for. PyTorch's own index has
+# it without. It is used where it answers at once; elsewhere pip takes what its own index has.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PIP_EXTRA ?= $(shell $(PYTHON) -c "import urllib.request as u; u.urlopen('$(TORCH_INDEX)/torch/', timeout=3)" 2>/dev/null \
+	&& echo --extra-index-url $(TORCH_INDEX))
+PYTEST_ARGS ?=
+BUF_VERSION := 1.75.0
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
+PROTOS := $(wildcard protos/*.py protos/*/*/*.proto)
+SERVER := server,embedded,$(RUNTIME),export
+BUF := $(CURDIR)/.stamps/buf/node_modules/.bin/buf
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-system lint format bench breaking-base models clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "PYTHON=$(PYTHON)  the Python, 3.11 or newer, that .venv is made with"
+	@echo "RUNTIME=cpu       or gpu: ONNX Runtime for CUDA (make clean first)"
+	@echo "PIP_EXTRA=        further arguments for pip. Unset, PyTorch comes without CUDA from its own index if that answers;"
+	@echo "                  --extra-index-url URL names another, and an empty one leaves pip to your configuration"
+	@echo "PYTEST_ARGS=      further arguments for pytest"
+
+demo: .venv/.serve models ## real Triton reads photographs: a table of tags and text, boxes drawn in demo-out/
+	@$(BIN)/python -m imagier_client.demo
+
+test: .venv/.dev models ## unit, contract, integration and e2e tests, real Triton included
+	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_ARGS)
+
+test-system: .venv/.dev .stamps/debian models ## tests that need Debian's packages; what is missing is installed; a skip is a failure
+	PATH="$(CURDIR)/.stamps/debian/usr/bin:$$PATH" $(BIN)/python -m pytest --no-skip tests/system $(PYTEST_ARGS)
+
+lint: .venv/.dev .stamps/buf ## ruff, mypy, import-linter, hadolint, buf lint, buf breaking
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/Dockerfile
+	cd protos && $(BUF) lint && $(BUF) breaking --against imagier.v1.binpb
+
+format: .venv/.dev ## formats the sources, and repairs what ruff can
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: .venv/.dev models ## pictures a second beside the ceiling of this machine
+	$(BIN)/python benchmarks/bench.py
+
+breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
+	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb
+
+models: .stamps/models
+
+clean: ## removes what the targets made, models included
+	rm -rf .venv .stamps demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find model_repository -name model.onnx -delete
+	find protos server clients tests benchmarks \( -name '*_pb2*.py*' -o -name '*.pyc' \) -delete
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+
+# What `make test` installs holds what `make demo` needs, so the second of the two finds its work done.
+.venv/.serve: pyproject.toml $(PROTOS) | .venv/bin/python
+	@echo "Installing into .venv; the first time this takes some minutes"
+	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER)]'
+	@touch $@
+
+.venv/.dev: pyproject.toml $(PROTOS) | .venv/bin/python
+	@echo "Installing into .venv; the first time this takes some minutes"
+	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev]'
+	@touch .venv/.serve $@
+
+# Exported anew when the exporter or its catalogue changes; installing is atomic, so a broken export leaves the old models.
+.stamps/models: $(shell find server/imagier_server/export -name '*.py') | .venv/.serve
+	$(BIN)/imagier models export
+	@mkdir -p $(@D) && touch $@
+
+.stamps/buf:
+	@command -v npm >/dev/null || { echo "make lint takes buf from npm, and npm is not here: install Node.js with npm"; exit 1; }
+	npm install --silent --no-fund --no-audit --ignore-scripts --prefix .stamps/buf @bufbuild/buf@$(BUF_VERSION)
+
+# docker-compose is installed. promtool is only unpacked: Debian's package would start a Prometheus on this machine.
+.stamps/debian:
+	@command -v apt-get >/dev/null || { echo "make test-system needs Debian's packages, and apt-get is not here"; exit 1; }
+	$(SUDO) apt-get update -qq
+	command -v docker-compose >/dev/null || \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends docker-compose
+	mkdir -p $@.new && cd $@.new && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
+	mv $@.new $@
