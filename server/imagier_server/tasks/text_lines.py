@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text, before the recogniser: each line is cut out of the page upright, and lines of one width share a request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from imagier_server.messages import Pixels
+from imagier_server.tasks.text_boxes import Quads
+
+HEIGHT = 48
+WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
+ORIENTER_WIDTH = 192
+PADDING = 127
+UPSIDE_DOWN = 0.9
+TALL = 1.5
+ROWS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A line cut out of the page: `pixels` (48, width, 3); `corners` are its page's, from where reading begins, clockwise as read."""
+
+    pixels: Pixels
+    corners: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some lines (by index) in one tensor: `pixels` (lines, 48, width, 3)."""
+
+    lines: tuple[int, ...]
+    pixels: Pixels
+
+
+def cut_lines(page: Pixels, quads: Quads) -> list[Line]:
+    """The lines at `quads` in `page`. A line much higher than wide is taken to read downwards."""
+    return [_cut(page, quad) for quad in quads]
+
+
+def _cut(page: Pixels, quad: npt.NDArray[np.float32]) -> Line:
+    width, height = _sides(quad)
+    if height >= TALL * width:
+        quad, width, height = np.roll(quad, -1, axis=0), height, width
+    columns = min(max(math.ceil(HEIGHT * width / height), 1), WIDTHS[-1])
+    corners = np.array([(0, 0), (columns, 0), (columns, HEIGHT), (0, HEIGHT)], np.float32)
+    # Corners are on the edges of pixels, OpenCV's grid is on their centres.
+    transform = cv2.getPerspectiveTransform(corners - 0.5, quad - 0.5)
+    pixels = cv2.warpPerspective(
+        page,
+        transform,
+        (columns, HEIGHT),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return Line(pixels, quad)  # type: ignore[arg-type]
+
+
+def _sides(quad: npt.NDArray[np.float32]) -> tuple[float, float]:
+    across = np.linalg.norm(quad[[0, 3]] - quad[[1, 2]], axis=1).max()
+    down = np.linalg.norm(quad[[0, 1]] - quad[[3, 2]], axis=1).max()
+    return float(across), float(down)
+
+
+def orienter_batches(lines: Sequence[Line]) -> list[Batch]:
+    """The lines as the orienter wants them: squeezed into its width if longer, padded if shorter."""
+    narrow = [
+        line.pixels
+        if line.pixels.shape[1] <= ORIENTER_WIDTH
+        else cv2.resize(line.pixels, (ORIENTER_WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        for line in lines
+    ]
+    return [_batch(range(at, min(at + ROWS, len(lines))), narrow, ORIENTER_WIDTH) for at in range(0, len(lines), ROWS)]  # type: ignore[arg-type]
+
+
+def turn(lines: Sequence[Line], upside_down: npt.NDArray[np.float32]) -> list[Line]:
+    """The lines, those turned whose probability of being upside down is high."""
+    return [
+        Line(line.pixels[::-1, ::-1], np.roll(line.corners, 2, axis=0)) if probability > UPSIDE_DOWN else line
+        for line, probability in zip(lines, upside_down, strict=True)
+    ]
+
+
+def recognizer_batches(lines: Sequence[Line]) -> list[Batch]:
+    """The lines padded to the recogniser's widths."""
+    pixels = [line.pixels for line in lines]
+    by_width: dict[int, list[int]] = {}
+    for index, line in enumerate(pixels):
+        by_width.setdefault(next(width for width in WIDTHS if width >= line.shape[1]), []).append(index)
+    return [
+        _batch(indices[at : at + ROWS], pixels, width)
+        for width, indices in sorted(by_width.items())
+        for at in range(0, len(indices), ROWS)
+    ]
+
+
+def _batch(indices: Sequence[int], pixels: Sequence[Pixels], width: int) -> Batch:
+    rows = np.full((len(indices), HEIGHT, width, 3), PADDING, np.uint8)
+    for row, index in zip(rows, indices, strict=True):
+        row[:, : pixels[index].shape[1]] = pixels[index]
+    return Batch(tuple(indices), rows)
