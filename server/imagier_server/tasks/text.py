@@ -56,7 +56,7 @@ class TextTask:
         return reading_scale(width, height)
 
     async def run(self, picture: Picture, options: TextOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
-        """Finds the lines, turns those that are upside down, reads them. The models read all their languages, whichever are asked for."""
+        """Finds the lines, turns those that are upside down, reads them. The models read all their languages at once."""
         page = await steps.compute(Stage.PREPARE, prepare_page, picture.pixels)
         found = await steps.infer(DETECTOR, {"pixels": page.canvas[np.newaxis]})
         lines = await steps.compute(Stage.PREPARE, prepare_lines, page, found)

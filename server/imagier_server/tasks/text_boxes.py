@@ -53,7 +53,7 @@ def find_boxes(probabilities: npt.NDArray[np.uint8], scale: tuple[float, float],
 
 
 def _corners(centre: Sequence[float], sides: Sequence[float], angle: float) -> npt.NDArray[np.float32]:
-    return cv2.boxPoints((centre, sides, angle)).astype(np.float32)
+    return np.asarray(cv2.boxPoints((centre, sides, angle)), np.float32)
 
 
 def _mean(probabilities: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> float:

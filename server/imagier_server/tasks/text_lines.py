@@ -25,7 +25,10 @@ ROWS = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A line cut out of the page: `pixels` (48, width, 3); `corners` are its page's, from where reading begins, clockwise as read."""
+    """A line cut out of the page.
+
+    `pixels` (48, width, 3) are upright; `corners` (4, x and y) are in the page, from where reading begins, clockwise as read.
+    """
 
     pixels: Pixels
     corners: npt.NDArray[np.float32]

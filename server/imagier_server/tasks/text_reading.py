@@ -37,7 +37,7 @@ def read_characters(
     """Best-path decoding of one line's tokens (columns): repeats are one, blanks are none.
 
     Graves et al., "Connectionist Temporal Classification" (2006), section 3.2. Token n + 1 is the charset's n-th entry. A token
-    stands near its character's middle, so two neighbours meet half way; the line is the first `width` (a fraction) of what was seen.
+    stands near its character's middle, so neighbours meet half way; the line is the first `width` (a fraction) of what was seen.
     """
     kept = token_ids != BLANK
     kept[1:] &= token_ids[1:] != token_ids[:-1]
