@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Importing does nothing, and the light client stays light. Each test asks a fresh interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# Imports every module of the package named, and prints what an import has no business doing.
+IMPORT_ALL = """
+import importlib, logging, pkgutil, signal, sys, threading
+
+FORBIDDEN = ("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.fork", "os.exec",
+             "os.posix_spawn", "os.remove", "os.mkdir", "shutil.rmtree", "tempfile.mkdtemp", "tempfile.mkstemp")
+
+def watch(event, args):
+    writes = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
+    if event in FORBIDDEN or writes:
+        print(event, args)
+        raise PermissionError(event)
+
+package = sys.argv[1]
+sys.argv = ["imagier", "--no-such-flag"]
+handler = signal.getsignal(signal.SIGTERM)
+sys.addaudithook(watch)
+names = [package]
+for path in importlib.import_module(package).__path__:
+    found = pkgutil.walk_packages([path], package + ".", onerror=lambda name: print("cannot import", name))
+    # Triton alone imports what lies in a backend's folder.
+    names += [module.name for module in found if "_backend." not in module.name]
+for name in names:
+    importlib.import_module(name)
+print(len(names), "modules", file=sys.stderr)
+if logging.getLogger().handlers:
+    print("logging is set up")
+if threading.active_count() > 1:
+    print("threads:", threading.enumerate())
+if signal.getsignal(signal.SIGTERM) is not handler:
+    print("a signal handler is set")
+"""
+
+
+def run(code: str, *argv: str) -> str:
+    """What `code` prints in an interpreter without an environment."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, *argv], capture_output=True, text=True, env={}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_server_does_nothing() -> None:
+    assert run(IMPORT_ALL, "imagier_server") == ""
+
+
+def test_importing_the_client_does_nothing() -> None:
+    assert run(IMPORT_ALL, "imagier_client") == ""
+
+
+def test_the_client_needs_neither_numpy_nor_the_server() -> None:
+    heavy = {
+        "numpy",
+        "cv2",
+        "onnx",
+        "onnxruntime",
+        "prometheus_client",
+        "pydantic",
+        "torch",
+        "tritonclient",
+        "imagier_server",
+    }
+    modules = run(
+        "import imagier_client, imagier_client.cli, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    assert heavy & set(modules.split()) == set()
+
+
+def test_the_server_imports_no_exporter_and_no_torch() -> None:
+    modules = run("import imagier_server.commands, sys; print(*sys.modules)").split()
+    assert [name for name in modules if name.startswith(("torch", "onnx", "imagier_server.export"))] == []

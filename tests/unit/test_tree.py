@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the house that a linter does not know, checked over every file that git has or would take."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from functools import cache
+from pathlib import Path
+
+import pytest
+from imagier_server import messages
+
+ROOT = Path(__file__).parents[2]
+ROOTS = {"imagier_server": ROOT / "server", "imagier_client": ROOT / "clients/python"}
+
+# A file of these kinds says its licence in its first line, or in its second after `#!`.
+SOURCE_SUFFIXES = {".py", ".proto", ".sh", ".yaml", ".yml", ".pbtxt"}
+SOURCE_NAMES = {"Makefile", "Dockerfile", "run"}
+
+# Vendored with its own licence header.
+VENDORED = ROOT / "protos/google"
+
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "main", "misc", "core"}
+
+# Modules without a unit test of their own, each with what proves it instead. Strike out what gets one.
+PROVED_ELSEWHERE: dict[str, str] = {}
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """What git tracks, and what it would if it were added."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    paths = (ROOT / name for name in listed.stdout.decode().split("\0") if name)
+    return tuple(sorted(path for path in paths if path.is_file()))
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def python(*folders: str) -> list[Path]:
+    return [path for path in files() if path.suffix == ".py" and path.relative_to(ROOT).as_posix().startswith(folders)]
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Each call by the last part of its name: `f(…)`, `a.f(…)`, `a.f[T](…)` are `f`."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            function = node.func.value if isinstance(node.func, ast.Subscript) else node.func
+            if isinstance(function, ast.Name | ast.Attribute):
+                yield function.id if isinstance(function, ast.Name) else function.attr, node
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield f"{node.module}"
+
+
+def named(paths: Iterable[Path]) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for path in paths)
+
+
+def test_every_source_file_says_its_licence_first() -> None:
+    sources = [
+        path
+        for path in files()
+        if (path.suffix in SOURCE_SUFFIXES or path.name in SOURCE_NAMES) and not path.is_relative_to(VENDORED)
+    ]
+    assert len(sources) > 50
+    heads = {path: path.read_text("utf-8").split("\n", 2)[:2] for path in sources}
+    line = re.compile(r"(#|//) SPDX-License-Identifier: Apache-2\.0")
+    assert named(p for p, head in heads.items() if not line.fullmatch(head[head[0].startswith("#!")])) == []
+
+
+def test_every_module_says_its_stage_in_few_lines() -> None:
+    map_of_the_request = ROOT / "server/imagier_server/__init__.py"
+    docstrings = {path: ast.get_docstring(tree(path)) for path in python("server/", "clients/", "protos/")}
+    assert named(path for path, text in docstrings.items() if not text) == []
+    assert named(p for p, text in docstrings.items() if text and text.count("\n") > 3 and p != map_of_the_request) == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert named(path for path in python("") if path.stem in VAGUE_NAMES) == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    # process.py hands on its own environment, changed, to the Triton it starts.
+    allowed = {"server/imagier_server/settings.py", "server/imagier_server/embedded/process.py"}
+    readers = [
+        path
+        for path in python("server/", "clients/")
+        if any(
+            (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
+            or (
+                isinstance(node, ast.ImportFrom)
+                and node.module == "os"
+                and {"environ", "getenv"} & {n.name for n in node.names}
+            )
+            for node in ast.walk(tree(path))
+        )
+    ]
+    assert set(named(readers)) <= allowed
+
+
+def test_metrics_are_declared_in_one_file() -> None:
+    kinds = {"Counter", "Histogram", "Gauge", "Summary", "Info", "Enum"}
+    importers = [
+        path
+        for path in python("server/", "clients/")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom)
+        and node.module == "prometheus_client"
+        and kinds & {n.name for n in node.names}
+    ]
+    assert named(importers) == ["server/imagier_server/metrics.py"]
+
+
+def test_no_queue_and_no_pool_is_without_a_bound() -> None:
+    bounded = {"Queue", "LifoQueue", "PriorityQueue", "ThreadPoolExecutor", "ProcessPoolExecutor"}
+    free = [
+        path
+        for path in python("server/", "clients/")
+        for name, call in calls(path)
+        if name == "SimpleQueue" or (name in bounded and not call.args and not call.keywords)
+    ]
+    assert named(free) == []
+
+
+def test_folders_are_not_packages() -> None:
+    # `import server.imagier_server` works from the checkout, and makes a second copy of every module.
+    folders = {"server", "clients", "protos", "tests", "benchmarks"}
+    assert named(path for path in python("") if any(name.split(".")[0] in folders for name in imported(path))) == []
+
+
+def test_no_test_sleeps() -> None:
+    assert named(path for path in python("tests/") if any(name == "sleep" for name, _ in calls(path))) == []
+
+
+def test_git_has_no_generated_code_and_no_weights() -> None:
+    unwanted = re.compile(r"_pb2|\.(onnx|pt|pth|safetensors|plan|engine|whl|pyc)$")
+    assert named(path for path in files() if unwanted.search(path.name)) == []
+    assert named(path for path in files() if path.stat().st_size > 2_000_000) == []
+
+
+def test_the_readme_is_read_to_its_end() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_each_module_has_its_unit_test() -> None:
+    modules = {}
+    for package, root in ROOTS.items():
+        for path in sorted((root / package).rglob("*.py")):
+            inner = path.relative_to(root)
+            if any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in tree(path).body):
+                stem = inner.parent.name if path.stem == "__init__" else path.stem
+                modules[inner.as_posix()] = ROOT / "tests/unit" / inner.parent / f"test_{stem}.py"
+    untested = {module for module, test in modules.items() if not test.exists()}
+    assert sorted(untested - PROVED_ELSEWHERE.keys()) == [], (
+        "write a unit test, or say here what proves the module instead"
+    )
+    assert sorted(PROVED_ELSEWHERE.keys() - untested) == [], "these have a unit test now: strike them out"
+
+
+def values_of_a_request() -> list[type]:
+    own = [
+        value for value in vars(messages).values() if isinstance(value, type) and value.__module__ == messages.__name__
+    ]
+    return [value for value in own if not issubclass(value, Enum)]
+
+
+@pytest.mark.parametrize("value", values_of_a_request(), ids=lambda value: value.__name__)
+def test_values_of_a_request_are_frozen_and_slotted(value: type) -> None:
+    assert dataclasses.is_dataclass(value)
+    assert value.__dataclass_params__.frozen
+    assert "__slots__" in vars(value)
