@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task is whole: an options and a result message, a value for each, a line in the registry, rows in the catalogue, a test file."""
+"""A task is whole: messages and values for its options and its result, a registry line, catalogue rows, a test file."""
 
 from __future__ import annotations
 
