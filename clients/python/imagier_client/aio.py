@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The asyncio client. It waits and talks; what to send, what an answer means and when to try again is decided elsewhere."""
+
+from __future__ import annotations
+
+# ruff: noqa: ASYNC109 - a gRPC deadline goes to the server; asyncio.timeout would not
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+import grpc
+import grpc.aio
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2
+
+from imagier_client.channel import GOODBYE_SECONDS, HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, expect_serving
+from imagier_client.codec import decode_annotation, decode_catalog, encode_request
+from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
+from imagier_client.messages import Annotation, Catalog, Limits, TagsOptions, TextOptions
+from imagier_client.reading import Image, read_image
+from imagier_client.retry import Attempts, RetryPolicy
+from imagier_client.window import Answer, Window
+
+if TYPE_CHECKING:
+    from imagier.v1.annotator_pb2_grpc import AnnotatorServiceAsyncStub
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Talks to one Imagier server over one channel. Use it as `async with AsyncClient("host:port") as client`.
+
+    `timeout` (seconds; `None` for none) is each call's default. `credentials` make it TLS, e.g. `grpc.ssl_channel_credentials()`.
+    Every method raises ImagierClientError and no other error of the transport.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout: float | None = 60.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._target = target
+        self._timeout = timeout
+        self._credentials = credentials
+        self._retry = retry or RetryPolicy()
+        self._limits: Limits | None = None
+        self._limits_lock = asyncio.Lock()
+        self._sleep = asyncio.sleep
+
+    async def __aenter__(self) -> Self:
+        # The channel belongs to the running event loop, so it is made here and not in the constructor.
+        self._channel = (
+            grpc.aio.secure_channel(self._target, self._credentials, options=OPTIONS)
+            if self._credentials
+            else grpc.aio.insecure_channel(self._target, options=OPTIONS)
+        )
+        self._stub = cast("AnnotatorServiceAsyncStub", annotator_pb2_grpc.AnnotatorServiceStub(self._channel))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close(None)
+
+    async def annotate(
+        self,
+        image: Image,
+        *,
+        tags: TagsOptions | bool = False,
+        text: TextOptions | bool = False,
+        languages: Sequence[str] = ("en",),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Annotation:
+        """Annotates one picture, given as its file's bytes or as a path.
+
+        A task that fails alone does not raise: its result carries the error. Raises InvalidImageError, ImageTooLargeError,
+        UnreadableFileError, InvalidRequestError, ExhaustedError, UnavailableError, DeadlineError.
+        """
+        attempts = self._attempts(timeout)
+        content = await _read_image(image, await self._known_limits(attempts))
+        request = encode_request(content, tags=tags, text=text, languages=languages, request_id=request_id)
+        reply = await self._call(lambda seconds: self._stub.Annotate(request, timeout=seconds), attempts)
+        return decode_annotation(reply, languages)
+
+    async def annotate_many(
+        self,
+        images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
+        *,
+        tags: TagsOptions | bool = False,
+        text: TextOptions | bool = False,
+        languages: Sequence[str] = ("en",),
+        in_flight: int = 8,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[Answer[K], None]:
+        """Annotates (key, picture) pairs over a stream; yields (key, Annotation or ImagierClientError) as they finish.
+
+        Keys are the caller's and stay here. At most `in_flight` pictures are held at once; files are read only when their turn
+        comes. A picture's failure is its own answer. A broken stream is opened again and what was not answered is sent again.
+        Raises the error if the server cannot be reached for good, DeadlineError if nothing moves for `timeout` seconds.
+        """
+        patience = self._timeout if timeout is None else timeout
+        limits = await self._known_limits(self._attempts(timeout))
+        window = Window[K](in_flight, self._retry, languages)
+        source = _Source(
+            images, limits, lambda content: encode_request(content, tags=tags, text=text, languages=languages)
+        )
+        stream = _Stream()
+        try:
+            while window.unanswered or not source.exhausted:
+                source.move(window)
+                if window.delay:
+                    delay, window.delay = window.delay, 0.0
+                    await self._sleep(delay)
+                stream.move(self._stub, window)
+                if not await _first(source.tasks | stream.tasks, patience if window.unanswered else None):
+                    raise DeadlineError("the server has not moved for too long")
+                for answer in (source.take(window), await stream.take(window)):
+                    if answer is not None:
+                        yield answer
+            await stream.finish()
+        finally:
+            await source.close()
+            await stream.close()
+
+    async def catalog(self, *, timeout: float | None = None) -> Catalog:
+        """What the server can do now: tasks, options, models with their terms, languages, limits, formats."""
+        return await self._catalog(self._attempts(timeout))
+
+    async def wait_ready(self, *, timeout: float | None = None) -> None:
+        """Returns once every model of the server is ready. Raises UnavailableError with the last reason if that takes too long."""
+        check = self._channel.unary_unary(HEALTH_METHOD, bytes, bytes)
+
+        async def serving(seconds: float | None) -> None:
+            expect_serving(await check(HEALTH_REQUEST, timeout=seconds))
+
+        await self._call(serving, Attempts(PATIENT, self._timeout if timeout is None else timeout))
+
+    def _attempts(self, timeout: float | None) -> Attempts:
+        return Attempts(self._retry, self._timeout if timeout is None else timeout)
+
+    async def _call(self, method: Callable[[float | None], Awaitable[T]], attempts: Attempts) -> T:
+        while True:
+            try:
+                return await method(attempts.remaining())
+            except grpc.aio.AioRpcError as error:
+                delay = attempts.failed(from_rpc_error(error))
+            except ImagierClientError as error:
+                delay = attempts.failed(error)
+            await self._sleep(delay)
+
+    async def _catalog(self, attempts: Attempts) -> Catalog:
+        request = catalog_pb2.GetCatalogRequest()
+        catalog = decode_catalog(
+            await self._call(lambda seconds: self._stub.GetCatalog(request, timeout=seconds), attempts)
+        )
+        self._limits = catalog.limits
+        return catalog
+
+    async def _known_limits(self, attempts: Attempts) -> Limits:
+        async with self._limits_lock:
+            return self._limits or (await self._catalog(attempts)).limits
+
+
+class _Source(Generic[K]):
+    """The caller's pictures: one at a time is awaited and read while the stream goes on."""
+
+    def __init__(
+        self,
+        images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
+        limits: Limits,
+        encode: Callable[[bytes], annotator_pb2.AnnotateRequest],
+    ) -> None:
+        self._images = _iterate(images)
+        self._limits = limits
+        self._encode = encode
+        self._pull: asyncio.Task[tuple[K, bytes | ImagierClientError] | None] | None = None
+        self.exhausted = False
+
+    @property
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """What to wait for."""
+        return {self._pull} if self._pull is not None else set()
+
+    def move(self, window: Window[K]) -> None:
+        """Starts to take the next picture if the window has room for it."""
+        if self._pull is None and window.room and not self.exhausted:
+            self._pull = asyncio.create_task(self._next())
+
+    def take(self, window: Window[K]) -> Answer[K] | None:
+        """Puts a picture that has come into the window. One that cannot be read is its own answer."""
+        if self._pull is None or not self._pull.done():
+            return None
+        pulled, self._pull = self._pull.result(), None
+        if pulled is None:
+            self.exhausted = True
+            return None
+        key, content = pulled
+        if isinstance(content, ImagierClientError):
+            return key, content
+        window.add(key, self._encode(content))
+        return None
+
+    async def close(self) -> None:
+        """Lets go of the caller's iterator."""
+        if self._pull is not None:
+            await _cancel(self._pull)
+        await self._images.aclose()
+
+    async def _next(self) -> tuple[K, bytes | ImagierClientError] | None:
+        try:
+            key, image = await anext(self._images)
+        except StopAsyncIteration:
+            return None
+        try:
+            return key, await _read_image(image, self._limits)
+        except ImagierClientError as error:
+            return key, error
+
+
+class _Stream:
+    """One AnnotateStream call at a time, opened when there is something to send: one write and one read under way."""
+
+    def __init__(self) -> None:
+        self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
+        self._write: asyncio.Task[None] | None = None
+        self._read: asyncio.Task[annotator_pb2.AnnotateStreamResponse | ImagierClientError | None] | None = None
+
+    @property
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """What to wait for."""
+        return {task for task in (self._write, self._read) if task is not None}
+
+    def move(self, stub: AnnotatorServiceAsyncStub, window: Window[Any]) -> None:
+        """Starts whatever can start: the call, a write, a read."""
+        if self._call is None:
+            if not window.unanswered:
+                return
+            self._call = stub.AnnotateStream()  # type: ignore[call-arg]  # the published stubs know one style only
+        if self._read is None:
+            self._read = asyncio.create_task(_read(self._call))
+        if self._write is not None and self._write.done():
+            self._write = None
+        if self._write is None and (request := window.next_to_send()) is not None:
+            self._write = asyncio.create_task(_write(self._call, request))
+
+    async def take(self, window: Window[K]) -> Answer[K] | None:
+        """An answer for the caller, if there is one. A call that has ended is dropped and reported to the window."""
+        if self._read is None or not self._read.done():
+            return None
+        message, self._read = self._read.result(), None
+        if isinstance(message, annotator_pb2.AnnotateStreamResponse):
+            return window.receive(message)
+        await self.close()
+        window.broken(message)
+        return None
+
+    async def finish(self) -> None:
+        """Says that nothing more comes and waits a moment for the server's own end, so that it sees an orderly one."""
+        if self._call is not None:
+            await self._call.done_writing()
+            await _first({self._read or asyncio.create_task(_read(self._call))}, GOODBYE_SECONDS)
+
+    async def close(self) -> None:
+        """Drops the call. Harmless if there is none."""
+        tasks, call = self.tasks, self._call
+        self._call = self._write = self._read = None
+        for task in tasks:
+            await _cancel(task)
+        if call is not None:
+            call.cancel()
+
+
+async def _first(tasks: set[asyncio.Task[Any]], timeout: float | None) -> bool:
+    done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    return bool(done)
+
+
+async def _read(call: Any) -> annotator_pb2.AnnotateStreamResponse | ImagierClientError | None:
+    """The next answer, `None` at an orderly end, or why the call ended."""
+    try:
+        message = await call.read()
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error)
+    return message if isinstance(message, annotator_pb2.AnnotateStreamResponse) else None
+
+
+async def _write(call: Any, request: annotator_pb2.AnnotateStreamRequest) -> None:
+    # A write fails only where the read fails too, and that one says why.
+    with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        await call.write(request)
+
+
+async def _read_image(image: Image, limits: Limits) -> bytes:
+    return read_image(image, limits) if isinstance(image, bytes) else await asyncio.to_thread(read_image, image, limits)
+
+
+async def _iterate(
+    images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
+) -> AsyncGenerator[tuple[K, Image], None]:
+    if isinstance(images, AsyncIterable):
+        async for item in images:
+            yield item
+    else:
+        for item in images:
+            yield item
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # looked at, so that asyncio does not report it as forgotten

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a connection to a server is set up, and what both clients ask of it besides annotating: is it ready?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from imagier_client.errors import UnavailableError
+from imagier_client.retry import RetryPolicy
+
+OPTIONS: Final[list[tuple[str, int]]] = [
+    # Retries are decided in retry.py, which knows what the server's details mean.
+    ("grpc.enable_retries", 0),
+    # Sizes are checked against the server's own limits before sending; answers are kilobytes, a dense page with words a few more.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", 32 * 2**20),
+    # A peer that vanished without a word is noticed while a call waits for it. Fewer pings than servers punish.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # gRPC would wait 1 s and then up to 2 min before it even tries to connect again; meanwhile each attempt fails at once.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+]
+
+PATIENT: Final = RetryPolicy(max_attempts=2**31, initial_backoff=0.05, max_backoff=1.0)
+"""For waiting until a server is ready: only the deadline ends it."""
+
+GOODBYE_SECONDS: Final = 2.0
+"""How long a stream whose pictures are all answered waits for the server to end it."""
+
+# The health protocol has two messages of one field each; its generated stubs come in a distribution that only servers need.
+HEALTH_METHOD: Final = "/grpc.health.v1.Health/Check"
+HEALTH_REQUEST: Final = b""
+_SERVING: Final = b"\x08\x01"
+
+
+def expect_serving(health_response: bytes) -> None:
+    """Raises UnavailableError unless the answer to HEALTH_REQUEST says SERVING."""
+    if health_response != _SERVING:
+        raise UnavailableError("the server is up but not ready", reason="NOT_SERVING", retryable=True)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a caller hands in to the bytes that are sent: reads files at the last moment and checks the size first."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from imagier_client.errors import ImageTooLargeError, UnreadableFileError
+from imagier_client.messages import Limits
+
+Image = bytes | Path
+"""A picture: the bytes of its file, or where the file is."""
+
+
+def read_image(image: Image, limits: Limits) -> bytes:
+    """The picture's bytes, at most `limits.image_bytes` of them.
+
+    Raises ImageTooLargeError before anything is read or sent, UnreadableFileError for a file that cannot be read. A named pipe or
+    device is refused, not waited for.
+    """
+    most = limits.image_bytes or None
+    if isinstance(image, bytes):
+        _check_size(len(image), most)
+        return image
+    try:
+        # Opening a named pipe for reading would wait for a writer.
+        with os.fdopen(os.open(image, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise UnreadableFileError("not a regular file", field="image")
+            _check_size(found.st_size, most)
+            # The file may be growing.
+            content = file.read() if most is None else file.read(most + 1)
+    except OSError as error:
+        raise UnreadableFileError(error.strerror or type(error).__name__, field="image") from error
+    _check_size(len(content), most)
+    return content
+
+
+def _check_size(size: int, most: int | None) -> None:
+    if most is not None and size > most:
+        raise ImageTooLargeError(f"the picture's file has {size} bytes; this server takes {most}", field="image")
