@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 BUF_VERSION := 1.75.0
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 PROTOS := $(wildcard protos/*.py protos/*/*/*.proto)
 SERVER := server,embedded,$(RUNTIME),export
 BUF := $(CURDIR)/.stamps/buf/node_modules/.bin/buf
@@ -21,7 +21,8 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-system lint format bench breaking-base models clean
+.NOTPARALLEL:
+.PHONY: help demo test test-system lint format models bench breaking-base clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +40,8 @@ test: .venv/.dev models ## unit, contract, integration and e2e tests, real Trito
 	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-system: .venv/.dev .stamps/debian models ## tests that need Debian's packages; what is missing is installed; a skip is a failure
-	PATH="$(CURDIR)/.stamps/debian/usr/bin:$$PATH" $(BIN)/python -m pytest --no-skip tests/system $(PYTEST_ARGS)
+	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.stamps/debian/usr/bin:$$PATH" PIP_EXTRA="$(PIP_EXTRA)" \
+		$(BIN)/python -m pytest --no-skip tests/system $(PYTEST_ARGS)
 
 lint: .venv/.dev .stamps/buf ## ruff, mypy, import-linter, hadolint, buf lint, buf breaking
 	$(BIN)/ruff check
@@ -59,7 +61,8 @@ bench: .venv/.dev models ## pictures a second beside the ceiling of this machine
 breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
 	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb
 
-models: .stamps/models
+models: .venv/.serve ## exports the models that are not current in model_repository/
+	@$(BIN)/imagier models export
 
 clean: ## removes what the targets made, models included
 	rm -rf .venv .stamps demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -81,20 +84,15 @@ clean: ## removes what the targets made, models included
 	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev]'
 	@touch .venv/.serve $@
 
-# Exported anew when the exporter or its catalogue changes; installing is atomic, so a broken export leaves the old models.
-.stamps/models: $(shell find server/imagier_server/export -name '*.py') | .venv/.serve
-	$(BIN)/imagier models export
-	@mkdir -p $(@D) && touch $@
-
 .stamps/buf:
 	@command -v npm >/dev/null || { echo "make lint takes buf from npm, and npm is not here: install Node.js with npm"; exit 1; }
 	npm install --silent --no-fund --no-audit --ignore-scripts --prefix .stamps/buf @bufbuild/buf@$(BUF_VERSION)
 
-# docker-compose is installed. promtool is only unpacked: Debian's package would start a Prometheus on this machine.
+# bubblewrap and docker-compose are installed. promtool is only unpacked: Debian's package would start a Prometheus on this machine.
 .stamps/debian:
 	@command -v apt-get >/dev/null || { echo "make test-system needs Debian's packages, and apt-get is not here"; exit 1; }
 	$(SUDO) apt-get update -qq
-	command -v docker-compose >/dev/null || \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends docker-compose
+	command -v docker-compose >/dev/null && command -v bwrap >/dev/null || \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends bubblewrap docker-compose
 	mkdir -p $@.new && cd $@.new && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb
 	mv $@.new $@
