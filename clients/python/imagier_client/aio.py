@@ -260,6 +260,8 @@ class _Stream:
     async def finish(self) -> None:
         """Says that nothing more comes and waits a moment for the server's own end, so that it sees an orderly one."""
         if self._call is not None:
+            if self._write is not None:
+                await _first({self._write}, GOODBYE_SECONDS)
             await self._call.done_writing()
             await _first({self._read or asyncio.create_task(_read(self._call))}, GOODBYE_SECONDS)
 

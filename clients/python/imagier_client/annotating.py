@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`imagier annotate`: finds the pictures, sends them on one stream, prints each answer in its turn."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from pathlib import Path
+
+from imagier_client.aio import AsyncClient
+from imagier_client.drawing import DrawingError, Drawings
+from imagier_client.errors import ImagierClientError, UnreadableFileError
+from imagier_client.local_server import ServerStartError, running
+from imagier_client.messages import Annotation, TagsOptions
+from imagier_client.paths import find_pictures
+from imagier_client.printing import Printer, failures
+
+ALL_GOOD, SOME_FAILED, USAGE, NO_SERVER, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+TASKS = ("tags", "text")
+
+Outcome = Annotation | ImagierClientError
+Found = tuple[Path, UnreadableFileError | None]
+
+
+def annotate(argv: Sequence[str]) -> int:
+    """Runs `imagier annotate`; returns the exit status: 0, 1 some pictures failed, 2 usage, 3 no server, 130 Ctrl-C."""
+    options = _parser().parse_args(argv)
+    try:
+        return asyncio.run(_annotate(options))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; nobody must hear of it when the interpreter flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imagier annotate",
+        description="Annotates pictures. Without --server it starts a server of its own and stops it at the end.",
+        epilog="Exit status: 0 all annotated, 1 some failed, 2 wrong usage, 3 no server, 130 interrupted.",
+    )
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="a picture, or a folder to search for pictures"
+    )
+    parser.add_argument("--tasks", type=_tasks, default=TASKS, metavar="LIST", help="tags,text (default: both)")
+    parser.add_argument(
+        "--languages",
+        type=_list,
+        default=("en",),
+        metavar="LIST",
+        help="languages of names, best first: en,fr,zh (default: en)",
+    )
+    parser.add_argument("--max-tags", type=int, metavar="N", help="at most so many tags a picture")
+    parser.add_argument("--min-score", type=float, metavar="X", help="only tags with at least this score, 0 to 1")
+    parser.add_argument(
+        "--format", choices=("table", "jsonl"), default="table", help="for people or for programs (default: table)"
+    )
+    parser.add_argument(
+        "--draw", type=Path, metavar="DIR", help="write a copy of each picture with its text boxes and tags here"
+    )
+    parser.add_argument("--server", metavar="HOST:PORT", help="a server that runs already")
+    parser.add_argument(
+        "--concurrency", type=_positive, default=8, metavar="N", help="pictures held at once (default: 8)"
+    )
+    return parser
+
+
+async def _annotate(options: argparse.Namespace) -> int:
+    pictures = list(find_pictures(options.paths))
+    printer = Printer(options.format, options.languages, len(pictures))
+    try:
+        drawings = Drawings(options.draw, [path for path, _ in pictures]) if options.draw else None
+    except OSError as error:
+        printer.note(f"imagier annotate: {options.draw}: {error.strerror}")
+        return USAGE
+    if not pictures:
+        printer.note("no pictures found")
+    failed, left = 0, len(pictures)
+    try:
+        async with aclosing(_answers(pictures, options, printer)) as answers:
+            async for path, outcome in answers:
+                printer.print(path, outcome)
+                good = not failures(outcome)
+                if drawings is not None and isinstance(outcome, Annotation):
+                    try:
+                        await asyncio.to_thread(drawings.draw, path, outcome)
+                    except DrawingError as error:
+                        printer.note(f"{path}: not drawn: {error}")
+                        good = False
+                failed += not good
+                left -= 1
+    except (ImagierClientError, ServerStartError) as error:
+        printer.note(f"imagier annotate: {error} ({left} of {len(pictures)} pictures not annotated)")
+        return NO_SERVER
+    return SOME_FAILED if failed else ALL_GOOD
+
+
+async def _answers(
+    pictures: Sequence[Found], options: argparse.Namespace, printer: Printer
+) -> AsyncGenerator[tuple[Path, Outcome], None]:
+    """Each picture's answer, in the order of the pictures: what is done early waits its turn."""
+    done: dict[int, Outcome] = {place: error for place, (_, error) in enumerate(pictures) if error is not None}
+    turn = 0
+    lost: ImagierClientError | None = None
+    # A server takes a while to start; a mistyped name should not.
+    if len(done) < len(pictures):
+        async with _server(options.server, printer) as address, AsyncClient(address) as client:
+            answers = client.annotate_many(
+                ((place, path) for place, (path, error) in enumerate(pictures) if error is None),
+                tags="tags" in options.tasks and TagsOptions(max_tags=options.max_tags, min_score=options.min_score),
+                text="text" in options.tasks,
+                languages=options.languages,
+                in_flight=options.concurrency,
+            )
+            with printer:
+                try:
+                    async with aclosing(answers):
+                        async for place, outcome in answers:
+                            done[place] = outcome
+                            while turn in done:
+                                yield pictures[turn][0], done.pop(turn)
+                                turn += 1
+                except ImagierClientError as error:
+                    lost = error
+    for place in sorted(done):
+        yield pictures[place][0], done[place]
+    if lost is not None:
+        raise lost
+
+
+def _server(address: str | None, printer: Printer) -> AbstractAsyncContextManager[str]:
+    return nullcontext(address) if address else running(printer.note)
+
+
+def _list(argument: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in argument.split(",") if part.strip())
+
+
+def _tasks(argument: str) -> tuple[str, ...]:
+    tasks = _list(argument)
+    if not tasks or not set(tasks) <= set(TASKS):
+        raise argparse.ArgumentTypeError(f"choose from {','.join(TASKS)}")
+    return tasks
+
+
+def _positive(argument: str) -> int:
+    if not argument.isdecimal() or int(argument) < 1:
+        raise argparse.ArgumentTypeError("a whole number from 1 is needed")
+    return int(argument)

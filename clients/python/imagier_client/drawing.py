@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A copy of each picture that shows what was read: numbered boxes around the text, and beside it the tags and the lines."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageOps
+
+from imagier_client.fonts import plain
+from imagier_client.legend import Colour, fitting_legend
+from imagier_client.messages import Annotation
+
+# Dark enough for white digits on them; with a white rim they stand out from any ground.
+_COLOURS = ((190, 0, 95), (0, 82, 204), (0, 112, 60), (160, 70, 0))
+_WHITE = (255, 255, 255)
+_SMALLEST_SIDE = 900  # smaller pictures are enlarged, or no number would be readable
+_SMALLEST_FONT = 13
+
+
+class DrawingError(Exception):
+    """The picture could not be drawn or the copy not be written."""
+
+
+class Drawings:
+    """The copies of one run, all in one folder, which is made. None replaces one of `pictures` or another copy of this run.
+
+    Raises OSError if the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, pictures: Iterable[Path]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        # Compared without case: some file systems do not tell.
+        self._taken = {os.path.realpath(picture).lower() for picture in pictures}
+
+    def draw(self, path: Path, annotation: Annotation) -> Path:
+        """Writes `<name>.annotated.jpg` for a JPEG, `….png` for anything else; returns where. Raises DrawingError."""
+        try:
+            with Image.open(path) as source:
+                suffix = ".jpg" if source.format in {"JPEG", "MPO"} else ".png"
+                picture = _upright(source)
+            target = self._target(path, suffix)
+            unfinished = target.with_name(f".{target.name}.part")
+            try:
+                annotated(picture, annotation).save(
+                    unfinished, "JPEG" if suffix == ".jpg" else "PNG", quality=92, subsampling=0
+                )
+                unfinished.replace(target)
+            finally:
+                unfinished.unlink(missing_ok=True)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            # Pillow's own texts may hold the path; ours is known to the caller.
+            raise DrawingError(getattr(error, "strerror", None) or "Pillow cannot read it") from error
+        return target
+
+    def _target(self, path: Path, suffix: str) -> Path:
+        number = 1
+        while True:
+            target = self._folder / f"{path.stem}{f'-{number}' if number > 1 else ''}.annotated{suffix}"
+            real = os.path.realpath(target).lower()
+            if real not in self._taken:
+                self._taken.add(real)
+                return target
+            number += 1
+
+
+def annotated(picture: Image.Image, annotation: Annotation) -> Image.Image:
+    """`picture` (upright, RGB) with the text boxes of `annotation`, and a margin on the right that lists tags and lines."""
+    picture = _enlarged(picture)
+    lines = annotation.text.lines if annotation.text else ()
+    stroke = max(2, round(max(picture.size) / 600))
+    draw = ImageDraw.Draw(picture)
+    outlines = [
+        [(point.x * picture.width, point.y * picture.height) for point in line.normalized_polygon] for line in lines
+    ]
+    for number, outline in enumerate(outlines, 1):
+        _outline(draw, outline, colour_of(number), stroke)
+    for number, outline in enumerate(outlines, 1):
+        _badge(draw, outline, number, picture.size)
+    legend = fitting_legend(annotation, picture.height, max(280, picture.width * 2 // 5))
+    canvas = Image.new("RGB", (picture.width + legend.width, max(picture.height, legend.height)), _WHITE)
+    canvas.paste(picture)
+    legend.draw(ImageDraw.Draw(canvas), picture.width, colour_of)
+    return canvas
+
+
+def colour_of(number: int) -> Colour:
+    """The colour of the line with this number, from 1."""
+    return _COLOURS[(number - 1) % len(_COLOURS)]
+
+
+def _upright(source: Image.Image) -> Image.Image:
+    source.seek(0)
+    picture = ImageOps.exif_transpose(source)
+    if picture.mode.startswith("I"):  # 16 bits of grey
+        picture = picture.convert("I").point(lambda value: value * (1 / 257) + 0).convert("L")
+    if picture.has_transparency_data:
+        ground = Image.new("RGBA", picture.size, _WHITE)
+        picture = Image.alpha_composite(ground, picture.convert("RGBA"))
+    return picture.convert("RGB")
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
+    factor = math.ceil(_SMALLEST_SIDE / max(picture.size))
+    if factor == 1:
+        return picture.copy()
+    # A strip of a few pixels would become a wall.
+    factor = min(factor, 8)
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
+
+
+def _outline(draw: ImageDraw.ImageDraw, outline: Sequence[tuple[float, float]], colour: Colour, stroke: int) -> None:
+    closed = [*outline, *outline[:2]]
+    draw.line(closed, _WHITE, stroke * 2 + 1, "curve")
+    draw.line(closed, colour, stroke, "curve")
+
+
+def _badge(
+    draw: ImageDraw.ImageDraw, outline: Sequence[tuple[float, float]], number: int, size: tuple[int, int]
+) -> None:
+    """The line's number before the edge where reading begins, outside the box where there is room."""
+    font = plain(max(_SMALLEST_FONT, round(max(size) / 75)))
+    text = str(number)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font, anchor="mm")
+    half_width, half_height = (right - left) / 2 + 4, (bottom - top) / 2 + 4
+    (x0, y0), (x1, y1), (x3, y3) = outline[0], outline[1], outline[3]
+    length = math.hypot(x1 - x0, y1 - y0) or 1.0
+    x = (x0 + x3) / 2 - (x1 - x0) / length * (half_width + 3)
+    y = (y0 + y3) / 2 - (y1 - y0) / length * (half_height + 3)
+    x = min(max(x, half_width), size[0] - half_width)
+    y = min(max(y, half_height), size[1] - half_height)
+    box = (x - half_width, y - half_height, x + half_width, y + half_height)
+    draw.rounded_rectangle(box, 4, colour_of(number), _WHITE)
+    draw.text((x, y), text, _WHITE, font, anchor="mm")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which font can draw a text: Pillow's own first, then what this machine has. Never a row of empty boxes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from PIL import ImageFont
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+# File names, which Pillow looks for in the system's font folders. Latin, Greek and Cyrillic first, then Chinese and its neighbours.
+_FILES = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKsc-Regular.otf",
+    "NotoSansSC-Regular.ttf",
+    "SourceHanSansSC-Regular.otf",
+    "wqy-microhei.ttc",
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "PingFang.ttc",
+    "Hiragino Sans GB.ttc",
+    "Arial Unicode.ttf",
+    "msyh.ttc",
+)
+_NO_CHARACTER = "\U0010fffe"
+
+
+def font_for(text: str, size: int) -> Font | None:
+    """The first font of `size` pixels that has every character of `text`; `None` if there is none."""
+    for number in range(len(_files()) + 1):
+        if all(_has(number, character) for character in set(text)):
+            return _font(number, size)
+    return None
+
+
+def plain(size: int) -> Font:
+    """The font that is always there, for Latin letters and digits."""
+    return _font(0, size)
+
+
+@cache
+def _files() -> tuple[str, ...]:
+    found = []
+    for name in _FILES:
+        try:
+            found.append(str(ImageFont.truetype(name).path))
+        except OSError:
+            continue
+    return tuple(found)
+
+
+@cache
+def _font(number: int, size: int) -> Font:
+    return ImageFont.truetype(_files()[number - 1], size) if number else ImageFont.load_default(size)
+
+
+@cache
+def _has(number: int, character: str) -> bool:
+    return character.isspace() or _shape(number, character) != _shape(number, _NO_CHARACTER)
+
+
+def _shape(number: int, character: str) -> tuple[tuple[int, int], bytes]:
+    mask = _font(number, 24).getmask(character, mode="L")
+    return mask.size, bytes(mask)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One line of JSON for each picture: the reply in protobuf's JSON mapping, or the error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pool, json_format
+from imagier.v1.annotator_pb2 import AnnotateResponse
+
+from imagier_client.errors import ImagierClientError
+from imagier_client.messages import Annotation
+
+
+def to_line(path: Path, outcome: Annotation | ImagierClientError) -> str:
+    """`{"path": …, "response": …}` or `{"path": …, "error": {code, reason, message, retryable, field?, retryAfter?}}`, no newline.
+
+    Empty lists and zeros are written out, so that a reader need not ask whether a field is there.
+    """
+    if isinstance(outcome, ImagierClientError):
+        error: dict[str, Any] = {
+            "code": outcome.code,
+            "reason": outcome.reason,
+            "message": outcome.message,
+            "retryable": outcome.retryable,
+        }
+        if outcome.field is not None:
+            error["field"] = outcome.field
+        if outcome.retry_after is not None:
+            error["retryAfter"] = outcome.retry_after
+        content = {"path": str(path), "error": error}
+    else:
+        content = {"path": str(path), "response": _mapping(outcome.message)}
+    line = json.dumps(content, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        # A file name that is not UTF-8: Python's escapes for its bytes survive only as JSON escapes.
+        line = json.dumps(content)
+    return line
+
+
+def _mapping(message: AnnotateResponse) -> dict[str, Any]:
+    known = AnnotateResponse()
+    known.CopyFrom(message)
+    for result in (known.tags, known.text):
+        # The mapping of an Any needs its type; a newer server may send details that we have never heard of.
+        details = [detail for detail in result.status.details if _is_known(detail.TypeName())]
+        if len(details) != len(result.status.details):
+            del result.status.details[:]
+            result.status.details.extend(details)
+    return json_format.MessageToDict(known, always_print_fields_with_no_presence=True)
+
+
+def _is_known(type_name: str) -> bool:
+    try:
+        descriptor_pool.Default().FindMessageTypeByName(type_name)
+    except KeyError:
+        return False
+    return True

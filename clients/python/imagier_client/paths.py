@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the paths on the command line to the pictures they mean: files as given, folders searched."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from imagier_client.errors import UnreadableFileError
+
+SUFFIXES = frozenset(
+    {".avif", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+
+
+def find_pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, UnreadableFileError | None]]:
+    """Each picture, or why a path gives none.
+
+    A file is taken as given: the server judges it. A folder is searched in order of name, its folders too; hidden entries are
+    skipped, links to folders not followed. In folders a picture is known by its suffix, or without one by its first bytes.
+    """
+    for path in paths:
+        try:
+            folder = stat.S_ISDIR(path.stat().st_mode)
+        except (OSError, ValueError) as error:
+            yield path, _unreadable(error)
+            continue
+        if folder:
+            yield from _search(path)
+        else:
+            yield path, None
+
+
+def _search(folder: Path) -> Iterator[tuple[Path, UnreadableFileError | None]]:
+    try:
+        with os.scandir(folder) as entries:
+            visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:
+        yield folder, _unreadable(error)
+        return
+    for entry in visible:
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _search(path)
+        elif path.suffix.lower() in SUFFIXES or (not path.suffix and entry.is_file() and _looks_like_picture(path)):
+            yield path, None
+
+
+def _looks_like_picture(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    return (
+        head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*"))
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[4:8] == b"ftyp" and head[8:12] in {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1"})
+    )
+
+
+def _unreadable(error: OSError | ValueError) -> UnreadableFileError:
+    return UnreadableFileError(getattr(error, "strerror", None) or str(error), field="image")

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the command writes: answers to standard output, everything else to standard error, a progress bar on terminals only."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from imagier_client import jsonl, table
+from imagier_client.errors import ImagierClientError
+from imagier_client.messages import Annotation
+
+_ANY_WIDTH = 10_000  # what is not a terminal has no width; lines are not broken
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the command to end: rich would exit from here, past everything that is still open."""
+        raise BrokenPipeError
+
+
+class Printer:
+    """Prints the answers of one run; as a context manager it shows progress over `total` pictures."""
+
+    def __init__(self, style: str, languages: Sequence[str], total: int) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            if style == "jsonl":
+                sys.stdout.reconfigure(encoding="utf-8")
+            else:
+                sys.stdout.reconfigure(errors="backslashreplace")
+        self._style = style
+        self._languages = languages
+        self._out = _console(stderr=False)
+        self._err = _console(stderr=True)
+        if self._out.is_terminal and self._err.is_terminal:
+            # One screen: what goes past the console that owns the bar would tear it.
+            self._err = self._out
+        self._progress = Progress(
+            TextColumn("annotating"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._err,
+            transient=True,
+            disable=not self._err.is_terminal,
+        )
+        self._task = self._progress.add_task("annotating", total=total)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def print(self, path: Path, outcome: Annotation | ImagierClientError) -> None:
+        """Prints one picture's answer, and what failed of it on standard error too."""
+        if self._style == "jsonl":
+            self._out.out(jsonl.to_line(path, outcome), highlight=False)
+        elif isinstance(outcome, Annotation):
+            self._out.print(table.picture(path, outcome, self._languages))
+        for error in failures(outcome):
+            self._err.print(table.failure(path, error), soft_wrap=True)
+        self._progress.advance(self._task)
+
+    def note(self, text: str) -> None:
+        """A line about the run itself."""
+        self._err.print(Text(table.printable(text), "dim"), soft_wrap=True)
+
+
+def failures(outcome: Annotation | ImagierClientError) -> list[ImagierClientError]:
+    """What failed: the picture, or some of its tasks."""
+    if isinstance(outcome, ImagierClientError):
+        return [outcome]
+    return [result.error for result in (outcome.tags, outcome.text) if result is not None and result.error is not None]
+
+
+def _console(*, stderr: bool) -> Console:
+    console = _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _ANY_WIDTH
+    return console
