@@ -25,6 +25,8 @@ SIDE: Final = 260
 SHORTER_SIDE: Final = 297
 """The picture is scaled to this before the centre is cut out: the preprocessing that the weights were measured with."""
 FALLBACK_LANGUAGE: Final = "en"
+GATHERED: Final = 2.0
+"""A parent above the threshold of which no child is above it is a hunch spread over many: it needs this times the threshold."""
 MAX_TAGS: Final = 50
 MAX_LIST: Final = 2000
 
@@ -39,7 +41,7 @@ class TagsTask:
 
     vocabulary: Vocabulary
     default_max_tags: int = 8
-    default_min_score: float = 0.2
+    default_min_score: float = 0.25
 
     @classmethod
     def load(cls, repository: Path) -> TagsTask:
@@ -105,6 +107,8 @@ class TagsTask:
         wider = {place for each in above for place in vocabulary.ancestors[each]}
         chosen = set(above & allowed)
         for place in above - wider:
+            if place in vocabulary.gathering and scores[place] < GATHERED * threshold:
+                continue
             chosen.add(place)
             parent = vocabulary.parent[place]
             if parent in above:
@@ -131,12 +135,13 @@ def prepare(picture: Picture) -> Tensors:
     """
     height, width = picture.pixels.shape[:2]
     factor = SHORTER_SIDE / min(height, width)
-    # The centre in the picture's own pixels: a long panorama is never scaled as a whole.
-    half = SIDE / factor / 2
-    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-    if factor == 1:
-        left, top = round(box[0]), round(box[1])
+    scaled_width, scaled_height = round(width * factor), round(height * factor)
+    left, top = (scaled_width - SIDE) // 2, (scaled_height - SIDE) // 2
+    if (scaled_width, scaled_height) == (width, height):
         return {"pixels": picture.pixels[np.newaxis, top : top + SIDE, left : left + SIDE]}
+    # The centre alone, by its corners in the picture's own pixels: a long panorama is never scaled as a whole.
+    across, down = width / scaled_width, height / scaled_height
+    box = (left * across, top * down, (left + SIDE) * across, (top + SIDE) * down)
     scaled = Image.fromarray(picture.pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
     return {"pixels": np.asarray(scaled)[np.newaxis]}
 

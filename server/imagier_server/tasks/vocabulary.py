@@ -38,6 +38,8 @@ class Vocabulary:
             raise ValueError("an id stands twice in the vocabulary")
         self.parent = tuple(self.index[concept.parent] if concept.parent else None for concept in self.concepts)
         self.ancestors = tuple(self._ancestors(place) for place in range(len(self.concepts)))
+        self.gathering = frozenset(place for above in self.ancestors for place in above)
+        """Concepts with something under them."""
         # Row: concept; column: class. A concept gathers itself and what lies under it.
         self._gather: npt.NDArray[np.float32] = np.zeros((len(self.concepts), len(own)), np.float32)
         for place in range(len(own)):

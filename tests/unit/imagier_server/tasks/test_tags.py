@@ -48,6 +48,10 @@ def test_a_parent_gathers_children_that_are_each_too_weak(task: TagsTask) -> Non
     assert tags(task, {"tabby": 0.15, "Egyptian cat": 0.15, "Siamese cat": 0.15}) == {"cat": 0.45, "animal": 0.45}
 
 
+def test_a_hunch_spread_over_many_is_no_tag(task: TagsTask) -> None:
+    assert tags(task, {"tabby": 0.15, "husky": 0.15}) == {}, "'animal' has 0.3, but nothing under it is likely"
+
+
 def test_nothing_recognised_is_no_tag(task: TagsTask) -> None:
     assert tags(task, dict.fromkeys(CLASSES, 0.02)) == {}
 
