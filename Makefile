@@ -56,7 +56,7 @@ format: .venv/.dev ## formats the sources, and repairs what ruff can
 	$(BIN)/ruff format
 
 bench: .venv/.dev models ## pictures a second beside the ceiling of this machine
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/throughput.py
 
 breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
 	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb

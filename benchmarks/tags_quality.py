@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python benchmarks/tags_quality.py --pictures DIR`: do our tags equal the source's, and is the preprocessing the right one?
 
-Ours is the server's own path: decoder, centre crop, exported graph. The source is PyTorch with the published weights behind a preprocessing written apart from ours.
-DIR holds pictures named `<WordNet id>_<label>.jpg`; without it, scikit-image's photographs are compared and no accuracy is given.
+Ours is the server's own path: decoder, centre crop, exported graph. The source is PyTorch with the published weights, once on the
+pixels that ours prepared and once behind a preprocessing written apart from ours. DIR holds pictures named
+`<WordNet id>_<label>.jpg`; without it, scikit-image's photographs are compared and no accuracy is given.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: pictures a second through the whole server, beside the ceiling of the same work in one process, in one run.
 
-The ceiling decodes with the server's own decoder and runs the tagger's own graph, on all cores, without any serving. It is measured before and after each load, and
-a load is compared with the mean of its two neighbours: these machines are noisy, ratios hold where seconds do not.
+The ceiling decodes with the server's own decoder and runs the tagger's own graph, on all cores, without any serving. It is
+measured before and after each load, which is compared with the mean of the two: a noisy machine's ratios hold where its seconds
+do not.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from imagier_server.settings import usable_cores
 from imagier_server.tasks.tags import MODEL, SHORTER_SIDE, prepare
 
 sys.path.insert(0, str(Path(__file__).parent))
-import pictures  # noqa: E402
+import pictures
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "benchmarks" / "results"
@@ -242,7 +243,7 @@ def write(loads: Sequence[Load], size: int) -> None:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for load in loads:
-        bound, ratio = (f"{load.ceiling}", f"{load.ratio:.2f}") if load.ratio == load.ratio else ("", "")  # noqa: PLR0124 - NaN
+        bound, ratio = (f"{load.ceiling}", f"{load.ratio:.2f}") if load.ratio == load.ratio else ("", "")
         mean = ", ".join(f"{model} {value}" for model, value in load.mean_batch.items())
         rows.append(
             f"| {load.work} | {load.in_flight} | {load.pictures_per_second} | {bound} | {ratio} | {load.p50_ms} | {load.p99_ms} | {load.cpu_ms_per_picture} | {mean} |"

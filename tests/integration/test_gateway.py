@@ -7,7 +7,7 @@ import asyncio
 import io
 import shutil
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -346,10 +346,10 @@ async def test_the_counters_move_exactly_as_expected(running: Gateway) -> None:
 
 
 @pytest.fixture
-def incomplete(repository: Path) -> Iterator[Path]:
+def incomplete(repository: Path) -> Path:
     only = {"tagger": replace(locked("tagger"), version="1")}
     (repository / LOCK_NAME).write_text(write_lock_text(only), encoding="utf-8")
-    yield repository
+    return repository
 
 
 async def test_an_incomplete_repository_says_what_to_do(incomplete: Path, unused_tcp_port: int) -> None:
