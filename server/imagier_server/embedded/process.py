@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 LAUNCHER = Path(__file__).with_name("launcher.py")
 MODEL = Path(__file__).parent / "onnxruntime_backend" / "model.py"
 HOST = "127.0.0.1"
-EXIT_TIMEOUT_SECONDS = 10  # what Triton gives requests in flight; it is killed a little later
+EXIT_TIMEOUT_SECONDS = 10  # what Triton gives requests in flight
+KILL_SECONDS = EXIT_TIMEOUT_SECONDS + 5
 PROGRESS_SECONDS = 2.0
 START_ATTEMPTS = 3  # another process may take a port between our choice and Triton's use of it
 # Of each model instance's shared memory. Batches pass through it; it grows when one does not fit, and never shrinks.
@@ -174,13 +175,13 @@ async def _start(
             stdout=log.file,
             stderr=log.file,
             env=environment(dict(os.environ), wheel, place),
-            umask=0o077,  # the shared memory holds pixels
             pass_fds=(place.lock,),
             start_new_session=True,  # a Ctrl-C at the terminal is the gateway's to handle
         )
         engine = EmbeddedTriton(f"{HOST}:{grpc_port}", f"{HOST}:{metrics_port}", process.pid, process)
         try:
             if await _ready(engine, log, models, on_progress):
+                place.close_regions()
                 return engine
         except BaseException:
             await _stop(process)
@@ -238,7 +239,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
     with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), EXIT_TIMEOUT_SECONDS + 5)
+        await asyncio.wait_for(process.wait(), KILL_SECONDS)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # Triton if it hangs, and stubs that outlived it
     await process.wait()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where shm_open(3) puts the Python backend's regions
-PREFIX = "imagier-"
+PREFIX = "imagier-triton-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,11 @@ class Scratch:
     def region_prefix(self) -> str:
         """What the names of the Python backend's shared memory regions must begin with."""
         return f"{self.path.name}-"
+
+    def close_regions(self) -> None:
+        """Hide from other users of the machine what passes through the regions: the Python backend makes them readable to all."""
+        for region in _regions(self.path):
+            region.chmod(0o600)
 
 
 @contextmanager
@@ -50,11 +55,12 @@ def remove_abandoned(root: Path = SHARED_MEMORY) -> None:
     A lock needs no guess about process numbers, which are used again, and differ between containers that share /dev/shm.
     """
     for path in root.glob(f"{PREFIX}*/"):
-        with suppress(OSError):  # another user's, in use, or removed at this moment by another gateway
+        with suppress(OSError):  # another user's, in use, or being removed by another gateway
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(path)
+                if os.fstat(lock).st_uid == os.geteuid():
+                    _remove(path)
             finally:
                 os.close(lock)
 
@@ -71,6 +77,10 @@ def _create(root: Path) -> tuple[Path, int]:
 
 
 def _remove(path: Path) -> None:
-    for region in path.parent.glob(f"{path.name}-*"):
+    for region in _regions(path):
         region.unlink(missing_ok=True)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _regions(path: Path) -> Iterator[Path]:
+    return path.parent.glob(f"{path.name}-*")

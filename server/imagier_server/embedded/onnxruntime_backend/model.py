@@ -4,8 +4,14 @@
 Triton runs this file in a process of each model instance; the gateway never imports it.
 """
 
+# ruff: noqa: INP001  a folder of Triton's backend directory, no package of ours
+
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -23,11 +29,11 @@ class TritonPythonModel:
     """One model instance: one ONNX Runtime session."""
 
     @staticmethod
-    def auto_complete_config(config):
+    def auto_complete_config(config: pb_utils.ModelConfig) -> pb_utils.ModelConfig:
         """The file says all; nothing is guessed."""
         return config
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Load the graph; an exception here fails the model's load, with its text in Triton's log."""
         config = json.loads(args["model_config"])
         file = config.get("default_model_filename") or "model.onnx"
@@ -37,7 +43,7 @@ class TritonPythonModel:
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batches = config["max_batch_size"] > 0
 
-    def execute(self, requests):
+    def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer each request, in order: those that Triton batched as one run, the cancelled ones not at all."""
         cancelled = [request.is_cancelled() for request in requests]
         waiting = [request for request, gone in zip(requests, cancelled, strict=True) if not gone]
@@ -48,14 +54,14 @@ class TritonPythonModel:
             for gone in cancelled
         ]
 
-    def answer(self, requests):
+    def answer(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Run the requests' rows as one batch; a failure is the answer to each of them."""
         try:
             return self.run(requests)
         except Exception as error:  # noqa: BLE001  whatever it is, the instance must live on
             return [failure(str(error), pb_utils.TritonError.INTERNAL) for _ in requests]
 
-    def run(self, requests):
+    def run(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         feeds = [
             [pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs]
             for request in requests
@@ -69,16 +75,16 @@ class TritonPythonModel:
             raise ValueError("the graph does not answer one row for each row it is given")
         return [self.response(rows) for rows in zip(*(np.split(result, ends[:-1]) for result in results), strict=True)]
 
-    def response(self, results):
+    def response(self, results: Iterable[np.ndarray]) -> pb_utils.InferenceResponse:
         tensors = [pb_utils.Tensor(name, result) for name, result in zip(self.outputs, results, strict=True)]
         return pb_utils.InferenceResponse(tensors)
 
 
-def failure(text, code):
+def failure(text: str, code: int) -> pb_utils.InferenceResponse:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, code))
 
 
-def session_options(config):
+def session_options(config: dict[str, Any]) -> ort.SessionOptions:
     """What config.pbtxt says, by the native backend's names."""
     parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
     options = ort.SessionOptions()
@@ -90,14 +96,17 @@ def session_options(config):
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
     options.enable_cpu_mem_arena = is_true(parameters.get("enable_mem_arena", "1"))
     options.enable_mem_pattern = is_true(parameters.get("enable_mem_pattern", "1"))
+    # The cores are shared with the gateway and its decoders: a thread that waits by spinning would take one from them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
 
 
-def is_true(text):
+def is_true(text: str) -> bool:
     return text.lower() in ("1", "true")
 
 
-def providers(args):
+def providers(args: dict[str, str]) -> list[str | tuple[str, dict[str, str]]]:
     """CUDA for a GPU instance where this ONNX Runtime offers it, else the CPU. Triton has resolved KIND_AUTO by now."""
     if args["model_instance_kind"] == "GPU" and "CUDAExecutionProvider" in ort.get_available_providers():
         return [("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}), "CPUExecutionProvider"]
