@@ -101,7 +101,7 @@ async def server(repository: Path) -> AsyncIterator[tuple[str, embedded.Embedded
             "0",
         ]
         command += ["--model-repository", str(repository), "--ready-fd", str(write), "--log-level", "warning"]
-        gateway = subprocess.Popen(command, pass_fds=[write])
+        gateway = subprocess.Popen(command, pass_fds=[write])  # noqa: ASYNC220 - it starts in a millisecond
         os.close(write)
         try:
             with os.fdopen(read) as ready:
@@ -169,8 +169,9 @@ async def main() -> None:
     receipt = _png(samples.receipt())
     tags = annotator_pb2.AnnotateRequest(image=photograph, tags=tags_pb2.TagsOptions())
     text = annotator_pb2.AnnotateRequest(image=receipt, text=text_pb2.TextOptions())
+    size = " x ".join(map(str, pictures.SIZE))
     print(
-        f"picture: {pictures.SIZE[0]} x {pictures.SIZE[1]} JPEG, quality {pictures.QUALITY}, {len(photograph)} bytes; receipt: {len(receipt)} bytes",
+        f"picture: {size} JPEG, quality {pictures.QUALITY}, {len(photograph)} bytes; receipt: {len(receipt)} bytes",
         file=sys.stderr,
     )
 
@@ -245,9 +246,18 @@ def write(loads: Sequence[Load], size: int) -> None:
     for load in loads:
         bound, ratio = (f"{load.ceiling}", f"{load.ratio:.2f}") if load.ratio == load.ratio else ("", "")
         mean = ", ".join(f"{model} {value}" for model, value in load.mean_batch.items())
-        rows.append(
-            f"| {load.work} | {load.in_flight} | {load.pictures_per_second} | {bound} | {ratio} | {load.p50_ms} | {load.p99_ms} | {load.cpu_ms_per_picture} | {mean} |"
+        cells = (
+            load.work,
+            load.in_flight,
+            load.pictures_per_second,
+            bound,
+            ratio,
+            load.p50_ms,
+            load.p99_ms,
+            load.cpu_ms_per_picture,
+            mean,
         )
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     table = "\n".join(rows) + "\n"
     (OUTPUT / "throughput.md").write_text(table, encoding="utf-8")
     print(table)

@@ -32,3 +32,32 @@ def serve(argv: Sequence[str]) -> int:
         print(f"imagier serve: {error}", file=sys.stderr)
         return FAILED
     return OK
+
+
+def models(argv: Sequence[str]) -> int:
+    """`imagier models export [ROLE …]` and `imagier models list`."""
+    parser = argparse.ArgumentParser(prog="imagier models", description="Fills and inspects a Triton model repository.")
+    actions = parser.add_subparsers(dest="action", required=True)
+    export = actions.add_parser(
+        "export", help="export what is missing or stale; verified against its source, installed atomically"
+    )
+    export.add_argument("roles", nargs="*", metavar="ROLE", help="only these, such as tagger")
+    listing = actions.add_parser("list", help="every model: its state, licence and source")
+    for action in (export, listing):
+        action.add_argument("--repository", type=Path, default=Path("model_repository"), help="default: %(default)s")
+    arguments = parser.parse_args(argv)
+
+    # The exporter is no part of the server: only this command knows it.
+    from imagier_server import export as exporter  # noqa: PLC0415
+
+    try:
+        if arguments.action == "export":
+            exporter.export_models(arguments.repository, arguments.roles or None, print)
+        else:
+            for role, state in exporter.status(arguments.repository).items():
+                row = exporter.CATALOGUE[role]
+                print(f"{role:20} {state:8} {row.brand} {row.version}, weights {row.weights_licence}, {row.source.url}")
+    except exporter.ExportError as error:
+        print(f"imagier models: {error}", file=sys.stderr)
+        return FAILED
+    return OK

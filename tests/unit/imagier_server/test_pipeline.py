@@ -315,9 +315,8 @@ async def test_a_stream_waits_for_room_instead_of_failing(bench: Bench) -> None:
 
 async def test_a_stream_that_is_cancelled_leaves_nothing(bench: Bench) -> None:
     bench.decoder.hold = asyncio.Event()
-    running = asyncio.create_task(
-        bench.pipeline.annotate_many(stream(*(both() for _ in range(9))), collect({}), lambda: None)
-    )
+    nine = stream(*(both() for _ in range(9)))
+    running = asyncio.create_task(bench.pipeline.annotate_many(nine, collect({}), lambda: None))
     await asyncio.wait([running], timeout=0.02)
     assert bench.value("imagier_in_flight_pictures") == 2
     running.cancel()

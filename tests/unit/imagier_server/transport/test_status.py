@@ -34,8 +34,8 @@ def test_details_of_each_error(error: type[ImagierError]) -> None:
 
 def test_permanent_and_retryable_never_look_alike() -> None:
     for error in FAMILY:
-        permanent = error.code in {Code.INVALID}
-        assert not (permanent and error.retry_after), error
+        if error.code is Code.INVALID:
+            assert error.retry_after is None, error
         if error.code in {Code.EXHAUSTED, Code.UNAVAILABLE}:
             assert error.retry_after, error
     assert CODES[Code.INVALID] is grpc.StatusCode.INVALID_ARGUMENT
