@@ -58,10 +58,10 @@ _PADDLE_TERMS = (
     "package's MODEL_LICENSES.md."
 )
 _PADDLE_LANGUAGES = tuple(
-    (
+    (  # noqa: SIM905 - one a line, they would be fifty lines
         "zh-Hans zh-Hant en ja af az bs ca cs cy da de es et eu fi fr ga gl hr hu id is it ku la lb lt lv mi ms mt nl no oc pl "
         "pt qu rm ro sk sl sq sr-Latn sv sw tl tr uz vi"
-    ).split()  # noqa: SIM905 - a list of fifty would be fifty lines
+    ).split()
 )
 
 
@@ -125,7 +125,7 @@ _ROWS = (
         terms=_PADDLE_TERMS,
         research_only=False,
         inputs="pixels UINT8 [N, 48, 192, 3], RGB, one line of text each",
-        outputs="upside_down FP32 [N], probability that the line is turned by 180 degrees",
+        outputs="upside_down FP32 [N, 1], probability that the line is turned by 180 degrees",
         quality="not stated",
     ),
     ModelRow(

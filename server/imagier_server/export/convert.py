@@ -58,7 +58,10 @@ def convert(row: ModelRow, weights: Path) -> Converted:
             raise ExportError(f"{row.role}: no conversion is known")
     model.producer_name, model.producer_version = "imagier", str(row.recipe)
     del model.metadata_props[:]
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"{row.role}: the converted graph is not valid ONNX: {error}") from error
     opset = max(entry.version for entry in model.opset_import)
     if opset > MAX_OPSET or model.ir_version > MAX_IR:
         raise ExportError(f"{row.role}: opset {opset} and IR {model.ir_version} are newer than Triton reads")

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from imagier_server.export.errors import ExportError
+
 Dimension = int | str
 
 
@@ -62,15 +64,38 @@ def answer_map(model: onnx.ModelProto) -> None:
 
 
 def answer_tokens(model: onnx.ModelProto) -> None:
-    """The recogniser's output, FP32 [N, T, tokens] in 0..1, becomes the best: `token_ids` INT32 and `confidences` FP32, [N, T]."""
-    probabilities = model.graph.output[0].name
+    """The recogniser's output, FP32 [N, T, tokens] in 0..1, becomes the best: `token_ids` INT32 and `confidences` FP32, [N, T].
+
+    The head, which answers 18 710 probabilities a step, moves into a Scan over the lines of a batch: they exist for one line at a
+    time (24 MB for the widest), not for all. Raises `ExportError` if the graph does not end in that head.
+    """
+    graph = model.graph
+    head = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node[-4:]]
+    if [node.op_type for node in head] != ["MatMul", "Add", "Identity", "Softmax"]:
+        raise ExportError("text_recognizer: the source does not end in a dense layer and a softmax")
+    del graph.node[-4:]
+    del graph.value_info[:]  # it tells the head's ranks outside the loop
+    features, probabilities = head[0].input[0], head[-1].output[0]
+    head[0].input[0] = "imagier.line"
+    del head[-1].attribute[:]
+    head[-1].attribute.append(helper.make_attribute("axis", -1))
+    best = [
+        helper.make_node("ArgMax", [probabilities], ["imagier.best"], axis=1, keepdims=0),
+        helper.make_node("Cast", ["imagier.best"], ["imagier.token_ids"], to=TensorProto.INT32),
+        helper.make_node("ReduceMax", [probabilities], ["imagier.confidences"], axes=[1], keepdims=0),
+    ]
+    read_line = helper.make_graph(
+        [*head, *best],
+        "read_line",
+        [helper.make_tensor_value_info("imagier.line", TensorProto.FLOAT, ["T", None])],
+        [
+            helper.make_tensor_value_info("imagier.token_ids", TensorProto.INT32, ["T"]),
+            helper.make_tensor_value_info("imagier.confidences", TensorProto.FLOAT, ["T"]),
+        ],
+    )
     _answer(
         model,
-        [
-            helper.make_node("ArgMax", [probabilities], ["imagier.best"], axis=2, keepdims=0),
-            helper.make_node("Cast", ["imagier.best"], ["token_ids"], to=TensorProto.INT32),
-            helper.make_node("ReduceMax", [probabilities], ["confidences"], axes=[2], keepdims=0),
-        ],
+        [helper.make_node("Scan", [features], ["token_ids", "confidences"], body=read_line, num_scan_inputs=1)],
         [
             helper.make_tensor_value_info("token_ids", TensorProto.INT32, ["N", "T"]),
             helper.make_tensor_value_info("confidences", TensorProto.FLOAT, ["N", "T"]),
@@ -79,13 +104,13 @@ def answer_tokens(model: onnx.ModelProto) -> None:
 
 
 def answer_upside_down(model: onnx.ModelProto) -> None:
-    """The orienter's output, FP32 [N, 2] for 0 and 180 degrees, becomes `upside_down`, FP32 [N]."""
+    """The orienter's output, FP32 [N, 2] for 0 and 180 degrees, becomes `upside_down`, FP32 [N, 1]: Triton has no shorter shape."""
     graph = model.graph
-    graph.initializer.append(numpy_helper.from_array(np.array(1, np.int64), "imagier.half_turn"))
+    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "imagier.half_turn"))
     _answer(
         model,
         [helper.make_node("Gather", [graph.output[0].name, "imagier.half_turn"], ["upside_down"], axis=1)],
-        [helper.make_tensor_value_info("upside_down", TensorProto.FLOAT, ["N"])],
+        [helper.make_tensor_value_info("upside_down", TensorProto.FLOAT, ["N", 1])],
     )
 
 
