@@ -58,15 +58,8 @@ class Stage:
         """Where a path of the image lies on this machine."""
         return self.root / os.path.normpath(Path(self.folder, path)).lstrip("/")
 
-    def run(
-        self,
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        *options: str,
-        bind: str = "--bind",
-        time_limit: float,
-    ) -> str:
-        """Runs `command` in the image with the image's environment over `environment`; what it prints. Checks its exit code."""
+    def run(self, command: Sequence[str], *options: str, bind: str = "--bind", time_limit: float) -> str:
+        """Runs `command` in the image; what it prints. `options` are bubblewrap's. A failure fails the test."""
         user, group = self.user.split(":")
         arguments = [
             "--unshare-user",
@@ -78,11 +71,11 @@ class Stage:
             "--die-with-parent",
             "--clearenv",
         ]
-        own = {path.name for path in self.root.iterdir()}
+        own = sorted(path.name for path in self.root.iterdir())
         for path in sorted(Path("/").iterdir()):
             if path.is_symlink():
                 arguments += ["--symlink", str(path.readlink()), str(path)]
-            elif path.is_dir() and path.name not in MADE_ANEW | own:
+            elif path.is_dir() and path.name not in MADE_ANEW.union(own):
                 arguments += ["--ro-bind", str(path), str(path)]
         arguments += [
             "--proc",
@@ -97,10 +90,9 @@ class Stage:
         ]
         if CHECKOUT.parts[1] not in MADE_ANEW:
             arguments += ["--tmpfs", str(CHECKOUT)]  # an image knows nothing of the checkout
-        for name in sorted(own):
+        for name in own:
             arguments += [bind, str(self.root / name), f"/{name}"]
-        for name, value in {**environment, **self.environment}.items():
-            arguments += ["--setenv", name, value]
+        arguments += setenv(self.environment)
         done = subprocess.run(
             ["bwrap", *arguments, *options, "--chdir", self.folder, *command],
             stdout=subprocess.PIPE,
@@ -112,16 +104,19 @@ class Stage:
         return done.stdout
 
 
+def setenv(environment: Mapping[str, str]) -> list[str]:
+    """Bubblewrap's options for these variables; the last word on a name wins."""
+    return [word for name, value in environment.items() for word in ("--setenv", name, value)]
+
+
 def instructions(dockerfile: Path) -> list[Instruction]:
     lines = (line for line in dockerfile.read_text("utf-8").split("\n") if not line.lstrip().startswith("#"))
     joined = re.sub(r"\\\n", " ", "\n".join(lines))
     return [Instruction(*line.strip().split(maxsplit=1)) for line in joined.split("\n") if line.strip()]
 
 
-def build(
-    dockerfile: Path, context: Path, folder: Path, arguments: Mapping[str, str], environment: Mapping[str, str]
-) -> Stage:
-    """Carries out every instruction; the last stage. `arguments` as `--build-arg`; RUN steps see `environment` too."""
+def build(dockerfile: Path, context: Path, folder: Path, arguments: Mapping[str, str], options: Sequence[str]) -> Stage:
+    """Carries out every instruction; the last stage. `arguments` as `--build-arg`; `options` are bubblewrap's, for each RUN."""
     stages: dict[str, Stage] = {}
     stage = None
     for step in instructions(dockerfile):
@@ -138,7 +133,7 @@ def build(
             stages[name[0] if name else "final"] = stage
             continue
         assert stage is not None
-        carry_out(step, stage, stages, context, arguments, environment)
+        carry_out(step, stage, stages, context, arguments, options)
     assert stage is not None
     return stage
 
@@ -149,7 +144,7 @@ def carry_out(  # noqa: C901 - one case for each instruction
     stages: Mapping[str, Stage],
     context: Path,
     arguments: Mapping[str, str],
-    environment: Mapping[str, str],
+    options: Sequence[str],
 ) -> None:
     """One instruction after FROM. What is unknown here is an error, so that no step of the file goes unproved."""
     match step.keyword:
@@ -166,7 +161,7 @@ def carry_out(  # noqa: C901 - one case for each instruction
         case "COPY":
             copy(shlex.split(step.text), stage, stages, context)
         case "RUN":
-            stage.run(step.command(), {**environment, **stage.arguments}, time_limit=1200)
+            stage.run(step.command(), *setenv(stage.arguments), *options, time_limit=1200)
         case "USER":
             stage.user = step.text
         case "VOLUME":

@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from image import CHECKOUT, Stage, build
+from image import CHECKOUT, Stage, build, setenv
 
 DEPLOY = CHECKOUT / "deploy"
 
@@ -40,6 +41,16 @@ assert server.wait(timeout=30) == 0, "SIGTERM was not an orderly end"
 def image() -> Iterator[Stage]:
     """The last stage of the Dockerfile, built from what git has or would take."""
     pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    asked = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True)
+    cache = Path(asked.stdout.strip())
+    cache.mkdir(parents=True, exist_ok=True)
+    # pip is as this machine has it set up, and what `make test` has downloaded is not downloaded again.
+    options = [
+        "--bind",
+        str(cache),
+        "/tmp/pip",
+        *setenv({**pip, "PIP_NO_CACHE_DIR": "false", "PIP_CACHE_DIR": "/tmp/pip"}),
+    ]
     with tempfile.TemporaryDirectory(prefix="imagier-image-") as folder:
         context = Path(folder, "context")
         listed = subprocess.run(
@@ -52,15 +63,8 @@ def image() -> Iterator[Stage]:
             if (CHECKOUT / name).is_file():
                 (context / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(CHECKOUT / name, context / name)
-        # Where PyTorch comes from is this machine's matter, as with `make test`.
         arguments = {"PIP_EXTRA": os.environ.get("PIP_EXTRA", "")}
-        yield build(
-            DEPLOY / "Dockerfile",
-            context,
-            Path(folder, "stages"),
-            arguments,
-            pip,
-        )
+        yield build(DEPLOY / "Dockerfile", context, Path(folder, "stages"), arguments, options)
 
 
 def test_docker_compose_accepts_the_file() -> None:
@@ -96,8 +100,7 @@ def test_the_container_reads_a_picture_without_rights_and_without_a_writable_dis
     visit = json.dumps([image.command, image.healthcheck])
     reply = image.run(
         ["/imagier/venv/bin/python", "-c", VISITOR, visit],
-        {"HOME": "/"},
-        *("--unshare-net", "--cap-drop", "ALL", "--remount-ro", "/"),
+        *("--setenv", "HOME", "/", "--unshare-net", "--cap-drop", "ALL", "--remount-ro", "/"),
         bind="--ro-bind",
         time_limit=300,
     )
