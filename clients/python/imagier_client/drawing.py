@@ -18,7 +18,8 @@ from imagier_client.messages import Annotation
 _COLOURS = ((190, 0, 95), (0, 82, 204), (0, 112, 60), (160, 70, 0))
 _WHITE = (255, 255, 255)
 _SMALLEST_SIDE = 900  # smaller pictures are enlarged, or no number would be readable
-_SMALLEST_FONT = 13
+_FINE = 3
+Box = tuple[float, float, float, float]
 
 
 class DrawingError(Exception):
@@ -72,19 +73,24 @@ def annotated(picture: Image.Image, annotation: Annotation) -> Image.Image:
     """`picture` (upright, RGB) with the text boxes of `annotation`, and a margin on the right that lists tags and lines."""
     picture = _enlarged(picture)
     lines = annotation.text.lines if annotation.text else ()
-    stroke = max(2, round(max(picture.size) / 600))
-    draw = ImageDraw.Draw(picture)
-    outlines = [
-        [(point.x * picture.width, point.y * picture.height) for point in line.normalized_polygon] for line in lines
-    ]
-    for number, outline in enumerate(outlines, 1):
-        _outline(draw, outline, colour_of(number), stroke)
-    for number, outline in enumerate(outlines, 1):
-        _badge(draw, outline, number, picture.size)
+    outlines = [[(p.x * picture.width, p.y * picture.height) for p in line.normalized_polygon] for line in lines]
+    badges = [_badge(outline, number, picture.size) for number, outline in enumerate(outlines, 1)]
+    # Where text begins at the very edge, its number goes outside the picture.
+    gutter = max([0, *(math.ceil(-badge[0]) for badge in badges)])
     legend = fitting_legend(annotation, picture.height, max(280, picture.width * 2 // 5))
-    canvas = Image.new("RGB", (picture.width + legend.width, max(picture.height, legend.height)), _WHITE)
-    canvas.paste(picture)
-    legend.draw(ImageDraw.Draw(canvas), picture.width, colour_of)
+    left = gutter + picture.width
+    canvas = Image.new("RGB", (left + legend.width, max(picture.height, legend.height)), _WHITE)
+    canvas.paste(picture, (gutter, 0))
+    stroke = max(2, round(max(picture.size) / 500))
+    for number, outline in enumerate(outlines, 1):
+        _frame(canvas, [(x + gutter, y) for x, y in outline], colour_of(number), stroke)
+    draw = ImageDraw.Draw(canvas)
+    font = plain(_badge_font(picture.size))
+    for number, (x0, y0, x1, y1) in enumerate(badges, 1):
+        box = (x0 + gutter, y0, x1 + gutter, y1)
+        draw.rounded_rectangle(box, (y1 - y0) / 4, colour_of(number), _WHITE)
+        draw.text(((box[0] + box[2]) / 2, (y0 + y1) / 2), str(number), _WHITE, font, anchor="mm")
+    legend.draw(draw, left, colour_of)
     return canvas
 
 
@@ -113,26 +119,31 @@ def _enlarged(picture: Image.Image) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
 
 
-def _outline(draw: ImageDraw.ImageDraw, outline: Sequence[tuple[float, float]], colour: Colour, stroke: int) -> None:
-    closed = [*outline, *outline[:2]]
-    draw.line(closed, _WHITE, stroke * 2 + 1, "curve")
-    draw.line(closed, colour, stroke, "curve")
+def _frame(canvas: Image.Image, outline: Sequence[tuple[float, float]], colour: Colour, stroke: int) -> None:
+    """A line in `colour` between two white ones, drawn finer than the picture, for smooth edges."""
+    margin = stroke * 2
+    left, top = (math.floor(min(along)) - margin for along in zip(*outline, strict=True))
+    right, bottom = (math.ceil(max(along)) + margin for along in zip(*outline, strict=True))
+    closed = [((x - left) * _FINE, (y - top) * _FINE) for x, y in [*outline, *outline[:2]]]
+    size = (right - left, bottom - top)
+    for width, ink in ((stroke * 2, _WHITE), (stroke, colour)):
+        mask = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
+        ImageDraw.Draw(mask).line(closed, 255, width * _FINE, "curve")
+        canvas.paste(ink, (left, top), mask.resize(size, Image.Resampling.BOX))
 
 
-def _badge(
-    draw: ImageDraw.ImageDraw, outline: Sequence[tuple[float, float]], number: int, size: tuple[int, int]
-) -> None:
-    """The line's number before the edge where reading begins, outside the box where there is room."""
-    font = plain(max(_SMALLEST_FONT, round(max(size) / 75)))
-    text = str(number)
-    left, top, right, bottom = draw.textbbox((0, 0), text, font, anchor="mm")
-    half_width, half_height = (right - left) / 2 + 4, (bottom - top) / 2 + 4
+def _badge(outline: Sequence[tuple[float, float]], number: int, size: tuple[int, int]) -> Box:
+    """Room for the line's number before the edge where reading begins; left of the picture if need be, else inside it."""
+    height = _badge_font(size) * 1.3
+    half_width, half_height = (plain(_badge_font(size)).getlength(str(number)) + height / 2) / 2, height / 2
     (x0, y0), (x1, y1), (x3, y3) = outline[0], outline[1], outline[3]
     length = math.hypot(x1 - x0, y1 - y0) or 1.0
-    x = (x0 + x3) / 2 - (x1 - x0) / length * (half_width + 3)
-    y = (y0 + y3) / 2 - (y1 - y0) / length * (half_height + 3)
-    x = min(max(x, half_width), size[0] - half_width)
+    x = (x0 + x3) / 2 - (x1 - x0) / length * (half_width + 4)
+    y = (y0 + y3) / 2 - (y1 - y0) / length * (half_height + 4)
+    x = min(x, size[0] - half_width)
     y = min(max(y, half_height), size[1] - half_height)
-    box = (x - half_width, y - half_height, x + half_width, y + half_height)
-    draw.rounded_rectangle(box, 4, colour_of(number), _WHITE)
-    draw.text((x, y), text, _WHITE, font, anchor="mm")
+    return (x - half_width, y - half_height, x + half_width, y + half_height)
+
+
+def _badge_font(size: tuple[int, int]) -> int:
+    return max(13, round(max(size) / 75))

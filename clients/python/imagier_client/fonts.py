@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 
 from PIL import ImageFont
@@ -25,6 +26,22 @@ _FILES = (
     "Arial Unicode.ttf",
     "msyh.ttc",
 )
+_PLAINER = str.maketrans(
+    {
+        "œ": "oe",
+        "Œ": "OE",
+        "æ": "ae",
+        "Æ": "AE",
+        "ß": "ss",
+        "ø": "o",
+        "Ø": "O",
+        "–": "-",
+        "—": "-",
+        "€": "EUR ",
+        "£": "GBP ",
+    }
+)
+_ANY_SIZE = 24
 _NO_CHARACTER = "\U0010fffe"
 
 
@@ -34,6 +51,14 @@ def font_for(text: str, size: int) -> Font | None:
         if all(_has(number, character) for character in set(text)):
             return _font(number, size)
     return None
+
+
+def drawable(text: str) -> str | None:
+    """The text, or without its accents where no font has them (Pillow's own has none), or `None` if nothing helps."""
+    unaccented = "".join(
+        c for c in unicodedata.normalize("NFKD", text.translate(_PLAINER)) if not unicodedata.combining(c)
+    )
+    return next((form for form in (text, unaccented) if font_for(form, _ANY_SIZE)), None)
 
 
 def plain(size: int) -> Font:
@@ -63,5 +88,5 @@ def _has(number: int, character: str) -> bool:
 
 
 def _shape(number: int, character: str) -> tuple[tuple[int, int], bytes]:
-    mask = _font(number, 24).getmask(character, mode="L")
+    mask = _font(number, _ANY_SIZE).getmask(character, mode="L")
     return mask.size, bytes(mask)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PIL import ImageDraw
 
 from imagier_client.errors import ImagierClientError
-from imagier_client.fonts import Font, font_for, plain
+from imagier_client.fonts import Font, drawable, font_for, plain
 from imagier_client.messages import Annotation
 
 Colour = tuple[int, int, int]
@@ -21,12 +21,13 @@ _FAINT = (108, 117, 125)
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row: the number of the line it begins (0 for none), its words, its score or ""."""
+    """One row: the number of the line it begins (0 for none), its words, its score or ""; `whole` is its entry's text."""
 
     number: int
     text: str
     score: str = ""
     heading: bool = False
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Legend:
             x = left + self.size
             if row.number:
                 draw.text((x, baseline), str(row.number), colour_of(row.number), plain(self.size), anchor="ls")
-            font = _font(row.text, self.size)
+            font = _font(row.whole, self.size)  # one font for an entry, whichever row
             indent = 0 if row.heading else _indent(self.size)
             draw.text((x + indent, baseline), row.text, _FAINT if row.heading else _INK, font, anchor="ls")
             right = left + self.width - self.size // 2
@@ -72,23 +73,24 @@ def _entries(annotation: Annotation) -> Iterator[_Row]:
     if annotation.tags is not None:
         yield _Row(0, "tags", heading=True)
         for tag in annotation.tags.tags:
-            yield _Row(0, _drawable(" · ".join(dict.fromkeys(tag.names.values())) or tag.id), f"{tag.score:.2f}")
+            names = filter(None, map(drawable, dict.fromkeys(tag.names.values())))
+            yield _Row(0, " · ".join(names) or tag.id, f"{tag.score:.2f}")
         if not annotation.tags.tags:
             yield _Row(0, _nothing(annotation.tags.error))
     if annotation.text is not None:
         yield _Row(0, "text", heading=True)
         for number, line in enumerate(annotation.text.lines, 1):
-            yield _Row(number, _drawable(line.text), f"{line.confidence:.2f}")
+            yield _Row(
+                number,
+                drawable(line.text) or f"({len(line.text)} characters, no font for them here)",
+                f"{line.confidence:.2f}",
+            )
         if not annotation.text.lines:
             yield _Row(0, _nothing(annotation.text.error))
 
 
 def _nothing(error: ImagierClientError | None) -> str:
     return "none" if error is None else f"failed: {error.reason or error.code}"
-
-
-def _drawable(text: str) -> str:
-    return text if font_for(text, _SMALLEST_FONT) else f"({len(text)} characters, no font for them here)"
 
 
 def _wrapped(entry: _Row, size: int, width: int) -> Iterator[_Row]:
@@ -98,7 +100,9 @@ def _wrapped(entry: _Row, size: int, width: int) -> Iterator[_Row]:
     rest, first = entry.text, True
     while rest or first:
         end = _break(rest, font, room)
-        yield _Row(entry.number if first else 0, rest[:end].rstrip(), entry.score if first else "", entry.heading)
+        yield _Row(
+            entry.number if first else 0, rest[:end].rstrip(), entry.score if first else "", entry.heading, entry.text
+        )
         rest, first = rest[end:].lstrip(), False
 
 
