@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Point, Polygon, Tensors, Text, TextLine, TextOptions, TextWord
-from imagier_server.tasks.reading_order import reading_order
+from imagier_server.tasks.reading_order import Corners, reading_order
 from imagier_server.tasks.task import OptionInfo, Steps
 from imagier_server.tasks.text_boxes import find_boxes
-from imagier_server.tasks.text_lines import Batch, Line, cut_lines, orienter_batches, recognizer_batches, turn
+from imagier_server.tasks.text_lines import Batch, Line, cut_lines, orienter_batches, recognizer_batches, ways_to_read
 from imagier_server.tasks.text_page import Page, prepare_page, reading_scale
 from imagier_server.tasks.text_reading import Character, join, read_characters, split_words
 from imagier_server.timings import Stage
@@ -56,7 +55,7 @@ class TextTask:
         return reading_scale(width, height)
 
     async def run(self, picture: Picture, options: TextOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
-        """Finds the lines, turns those that are upside down, reads them. The models read all their languages at once."""
+        """Finds the lines, sees which way up they are, reads them. The models read all their languages at once."""
         page = await steps.compute(Stage.PREPARE, prepare_page, picture.pixels)
         found = await steps.infer(DETECTOR, {"pixels": page.canvas[np.newaxis]})
         lines = await steps.compute(Stage.PREPARE, prepare_lines, page, found)
@@ -64,9 +63,8 @@ class TextTask:
             return Text(())
         batches = await steps.compute(Stage.PREPARE, orienter_batches, lines)
         turned = await _infer_all(steps, ORIENTER, batches)
-        lines = await steps.compute(
-            Stage.PREPARE, turn, lines, np.concatenate([each["upside_down"] for each in turned])
-        )
+        upside_down = np.concatenate([each["upside_down"] for each in turned])
+        lines = await steps.compute(Stage.PREPARE, ways_to_read, lines, upside_down)
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
         read = await _infer_all(steps, RECOGNIZER, batches)
         return await steps.compute(Stage.FINISH, self.finish, picture, page, lines, batches, read, options)
@@ -84,8 +82,7 @@ class TextTask:
         minimum = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
         height, width = page.pixels.shape[:2]
         enlarge = np.array((picture.width / width, picture.height / height))
-        results: list[TextLine] = []
-        corners: list[npt.NDArray[np.float64]] = []
+        best: dict[int, tuple[TextLine, Corners]] = {}
         for batch, answer in zip(batches, read, strict=True):
             for index, token_ids, confidences in zip(
                 batch.lines, answer["token_ids"], answer["confidences"], strict=True
@@ -96,10 +93,14 @@ class TextTask:
                 text, confidence = join(characters)
                 if not text.strip() or confidence < minimum:
                     continue
-                corners.append(line.corners * enlarge)
-                words = _words(characters, corners[-1], seen) if options.words else ()
-                results.append(TextLine(text, confidence, _polygon(corners[-1]), words))
-        return Text(tuple(results[index] for index in reading_order(corners)))
+                if line.number in best and best[line.number][0].confidence >= confidence:
+                    continue
+                corners = line.corners * enlarge
+                words = _words(characters, corners, seen) if options.words else ()
+                best[line.number] = TextLine(text, confidence, _polygon(corners), words), corners
+        order = reading_order([corners for _, corners in best.values()])
+        found = [line for line, _ in best.values()]
+        return Text(tuple(found[index] for index in order))
 
 
 async def _infer_all(steps: Steps, model: str, batches: Sequence[Batch]) -> list[Tensors]:
@@ -124,7 +125,7 @@ def prepare_lines(page: Page, found: Tensors) -> list[Line]:
     return cut_lines(page.pixels, find_boxes(found["probability"][0], page.scale, width, height))
 
 
-def _words(characters: Sequence[Character], corners: npt.NDArray[np.float64], seen: float) -> tuple[TextWord, ...]:
+def _words(characters: Sequence[Character], corners: Corners, seen: float) -> tuple[TextWord, ...]:
     """The words of a line whose `corners` hold the first 1 / `seen` of what the recogniser saw."""
     begin, end = corners[[0, 3]], corners[[1, 2]]
     words = []
@@ -134,6 +135,6 @@ def _words(characters: Sequence[Character], corners: npt.NDArray[np.float64], se
     return tuple(words)
 
 
-def _polygon(corners: npt.NDArray[np.float64]) -> Polygon:
+def _polygon(corners: Corners) -> Polygon:
     first, second, third, fourth = (Point(x, y) for x, y in corners.tolist())
     return first, second, third, fourth

@@ -49,7 +49,7 @@ def find_boxes(probabilities: npt.NDArray[np.uint8], scale: tuple[float, float],
     quads = _in_order(np.stack(found)) / np.asarray(scale, np.float32)
     quads = np.clip(quads, 0, (width, height)).astype(np.float32)
     sides = np.linalg.norm(quads[:, [1, 3]] - quads[:, :1], axis=2)
-    return quads[sides.min(axis=1) >= MIN_LINE_SIDE]
+    return np.asarray(quads[sides.min(axis=1) >= MIN_LINE_SIDE])
 
 
 def _corners(centre: Sequence[float], sides: Sequence[float], angle: float) -> npt.NDArray[np.float32]:

@@ -42,6 +42,8 @@ def read_characters(
     kept = token_ids != BLANK
     kept[1:] &= token_ids[1:] != token_ids[:-1]
     columns = np.flatnonzero(kept)
+    if len(columns) == 0:
+        return []
     middles = (columns + 0.5) / len(token_ids)
     edges = np.clip(np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [width]]), 0.0, width).tolist()
     return [

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads drawn pages (and a folder of pictures) with our text task and with RapidOCR's defaults, and compares what they say.
+
+python benchmarks/text_quality.py [--samples DIR] [--models DIR] [--out FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import cv2
+import numpy as np
+import onnxruntime
+from imagier_server.decode.decoder import Caps, decode
+from imagier_server.decode.formats import sniff
+from imagier_server.messages import Picture, Tensors, TextOptions
+from imagier_server.tasks.text import TextTask
+from imagier_server.timings import Stage
+from PIL import Image
+from rapidocr import RapidOCR
+from text_pages import WrittenLine, pages
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Corners = Sequence[Sequence[float]]
+
+OVERLAP = 0.5
+"""Two boxes are of one line if they share at least this part of their union."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A line that was read: its text and the corners of its box in pixels."""
+
+    text: str
+    corners: Corners
+
+
+@dataclass(slots=True)
+class InProcess:
+    """What runs a task's steps: the model repository's own graphs, in this process."""
+
+    models: Path
+    sessions: dict[str, onnxruntime.InferenceSession] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    async def compute(self, stage: Stage, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        started = time.perf_counter()
+        result = function(*args, **kwargs)
+        self.seconds[stage] += time.perf_counter() - started
+        return result
+
+    async def infer(self, model: str, inputs: Tensors) -> Tensors:
+        if model not in self.sessions:
+            options = onnxruntime.SessionOptions()
+            options.enable_cpu_mem_arena = False
+            self.sessions[model] = onnxruntime.InferenceSession(str(self.models / model / "1" / "model.onnx"), options)
+        session = self.sessions[model]
+        started = time.perf_counter()
+        outputs = session.run(None, dict(inputs))
+        self.seconds[model] += time.perf_counter() - started
+        return dict(zip((output.name for output in session.get_outputs()), outputs, strict=True))
+
+
+@dataclass(slots=True)
+class Score:
+    """Sums over the lines of some pictures."""
+
+    pictures: int = 0
+    lines: int = 0
+    unmatched: int = 0
+    distance: float = 0.0  # sum over matched lines of the edit distance over the longer text's length
+    characters: int = 0  # of the truth
+    our_errors: int = 0
+    their_errors: int = 0
+
+    def add(self, ours: Sequence[Read], theirs: Sequence[Read], truth: Sequence[WrittenLine]) -> None:
+        pairs = match(ours, theirs)
+        self.pictures += 1
+        self.lines += len(pairs)
+        self.unmatched += len(ours) + len(theirs) - 2 * len(pairs)
+        self.distance += sum(edits(a.text, b.text) / max(len(a.text), len(b.text)) for a, b in pairs)
+        self.characters += sum(len(line.text) for line in truth)
+        if truth:
+            self.our_errors += errors(ours, truth)
+            self.their_errors += errors(theirs, truth)
+
+    def row(self) -> dict[str, float]:
+        everything = self.lines + self.unmatched
+        return {
+            "pictures": self.pictures,
+            "matched lines": self.lines,
+            "unmatched lines": self.unmatched,
+            "distance of matched": self.distance / max(self.lines, 1),
+            "distance of all": (self.distance + self.unmatched) / max(everything, 1),
+            "our CER": self.our_errors / self.characters if self.characters else float("nan"),
+            "their CER": self.their_errors / self.characters if self.characters else float("nan"),
+        }
+
+
+def edits(first: Sequence[str], second: Sequence[str]) -> int:
+    """Levenshtein's distance: the fewest insertions, deletions and replacements between the two."""
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        above, row[0] = row[0], i
+        for j, b in enumerate(second, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
+    return row[-1]
+
+
+def match(ours: Sequence[Read], theirs: Sequence[Read]) -> list[tuple[Read, Read]]:
+    """Pairs of lines whose boxes overlap, the best first, each line once."""
+    candidates = sorted(
+        ((overlap(a.corners, b.corners), i, j) for i, a in enumerate(ours) for j, b in enumerate(theirs)), reverse=True
+    )
+    left, right, pairs = set(range(len(ours))), set(range(len(theirs))), []
+    for shared, i, j in candidates:
+        if shared >= OVERLAP and i in left and j in right:
+            left.remove(i)
+            right.remove(j)
+            pairs.append((ours[i], theirs[j]))
+    return pairs
+
+
+def overlap(first: Corners, second: Corners) -> float:
+    """The intersection of two boxes over their union."""
+    a, b = (cv2.convexHull(np.asarray(corners, np.float32)) for corners in (first, second))
+    shared = cv2.intersectConvexConvex(a, b)[0]
+    return shared / max(cv2.contourArea(a) + cv2.contourArea(b) - shared, 1e-6)
+
+
+def errors(read: Sequence[Read], truth: Sequence[WrittenLine]) -> int:
+    """Character edits to make what was read what was written.
+
+    A line that was read belongs to the written line in whose box its middle is (the nearest if in none); what belongs to one is
+    joined from left to right.
+    """
+    parts: list[list[Read]] = [[] for _ in truth]
+    for line in read:
+        middle = tuple(np.mean(line.corners, axis=0))
+        inside = [cv2.pointPolygonTest(np.asarray(written.corners, np.float32), middle, True) for written in truth]
+        parts[int(np.argmax(inside))].append(line)
+    return sum(
+        edits(" ".join(line.text for line in sorted(of, key=lambda line: line.corners[0][0])), written.text)
+        for of, written in zip(parts, truth, strict=True)
+    )
+
+
+def our_reading(task: TextTask, steps: InProcess, picture: Picture) -> list[Read]:
+    text = asyncio.run(task.run(picture, TextOptions(), (), steps))
+    return [Read(line.text, [(point.x, point.y) for point in line.polygon]) for line in text.lines]
+
+
+def their_reading(engine: RapidOCR, pixels: np.ndarray) -> list[Read]:
+    found = engine(np.ascontiguousarray(pixels[:, :, ::-1]))
+    if found.boxes is None or found.txts is None:
+        return []
+    return [Read(text, corners.tolist()) for text, corners in zip(found.txts, found.boxes, strict=True)]
+
+
+def sample_pictures(folder: Path) -> Iterator[tuple[str, Image.Image]]:
+    """The upright pictures in `folder` as our decoder gives them, at full size."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in {".txt", ".md"} and "rotated" not in path.name:
+            data = path.read_bytes()
+            yield path.name, decode(data, sniff(data), Caps(10**8, 10**5), lambda _width, _height: 1.0)[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=Path, help="a folder of upright pictures to read too")
+    parser.add_argument("--models", type=Path, default=Path("model_repository"))
+    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    parser.add_argument(
+        "--differences", action="store_true", help="print each pair of lines that differ (drawn pages only)"
+    )
+    options = parser.parse_args()
+    task, steps = TextTask.load(options.models), InProcess(options.models)
+    engine = RapidOCR(params={"Global.log_level": "error"})
+    scores: dict[str, Score] = defaultdict(Score)
+    seconds = 0.0
+
+    def compare(names: Sequence[str], image: Image.Image, truth: Sequence[WrittenLine]) -> None:
+        nonlocal seconds
+        pixels = np.asarray(image)
+        ours = our_reading(task, steps, Picture(pixels, image.width, image.height))
+        started = time.perf_counter()
+        theirs = their_reading(engine, pixels)
+        seconds += time.perf_counter() - started
+        for name in names:
+            scores[name].add(ours, theirs, truth)
+        if options.differences and truth:
+            for a, b in match(ours, theirs):
+                if a.text != b.text:
+                    print(f"{names[0]}\n  ours   {a.text}\n  theirs {b.text}")
+
+    for page in pages():
+        compare((page.name, *page.name.split("-")[:2], "drawn"), page.image, page.lines)
+    if options.samples:
+        for name, image in sample_pictures(options.samples):
+            compare((name, "samples"), image, ())
+    groups = {name: score.row() for name, score in scores.items() if score.pictures > 1}
+    print_table(groups)
+    pictures = sum(scores[name].pictures for name in ("drawn", "samples"))
+    print(
+        "\nMilliseconds a picture:",
+        {name: round(1000 * each / pictures, 1) for name, each in steps.seconds.items()},
+        f"RapidOCR {1000 * seconds / pictures:.0f}",
+    )
+    if options.out:
+        options.out.write_text(json.dumps({name: score.row() for name, score in scores.items()}, indent=1))
+
+
+def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
+    names = list(next(iter(rows.values())))
+    print("| |" + "|".join(names) + "|\n|---|" + "---:|" * len(names))
+    for group, row in rows.items():
+        print(
+            f"| {group} |"
+            + "|".join(f"{row[name]:.4f}" if isinstance(row[name], float) else str(row[name]) for name in names)
+            + "|"
+        )
+
+
+if __name__ == "__main__":
+    main()
