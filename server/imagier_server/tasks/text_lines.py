@@ -20,7 +20,8 @@ ORIENTER_WIDTH = 192
 PADDING = 127
 UPSIDE_DOWN = 0.9
 TALL = 1.5
-ROWS = 8
+ORIENTER_ROWS, RECOGNIZER_ROWS = 16, 8
+"""Most lines in one request: the `max_batch_size` of each model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +77,12 @@ def _sides(quad: npt.NDArray[np.float32]) -> tuple[float, float]:
 
 def orienter_batches(lines: Sequence[Line]) -> list[Batch]:
     """The lines as the orienter wants them: squeezed into its width if longer, padded if shorter."""
-    narrow = [
-        line.pixels
-        if line.pixels.shape[1] <= ORIENTER_WIDTH
-        else cv2.resize(line.pixels, (ORIENTER_WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-        for line in lines
+    squeezed = (cv2.resize(line.pixels, (min(line.pixels.shape[1], ORIENTER_WIDTH), HEIGHT)) for line in lines)
+    narrow = [np.asarray(pixels, np.uint8) for pixels in squeezed]
+    return [
+        _batch(range(at, min(at + ORIENTER_ROWS, len(lines))), narrow, ORIENTER_WIDTH)
+        for at in range(0, len(lines), ORIENTER_ROWS)
     ]
-    return [_batch(range(at, min(at + ROWS, len(lines))), narrow, ORIENTER_WIDTH) for at in range(0, len(lines), ROWS)]  # type: ignore[arg-type]
 
 
 def ways_to_read(lines: Sequence[Line], upside_down: npt.NDArray[np.float32]) -> list[Line]:
@@ -91,8 +91,8 @@ def ways_to_read(lines: Sequence[Line], upside_down: npt.NDArray[np.float32]) ->
     The orienter is wrong about one line in fifty, most often about long ones; reading such a line both ways settles it.
     """
     turned = upside_down > UPSIDE_DOWN
-    # Most pictures are upright: that counts as one line more.
-    most = bool(2 * turned.sum() > len(lines) + 1)
+    # Most pictures are upright: one line alone does not prove the contrary.
+    most = bool(turned.sum() > max(1, len(lines) / 2))
     ways = []
     for line, way in zip(lines, turned.tolist(), strict=True):
         if most or way:
@@ -109,9 +109,9 @@ def recognizer_batches(lines: Sequence[Line]) -> list[Batch]:
     for index, line in enumerate(pixels):
         by_width.setdefault(next(width for width in WIDTHS if width >= line.shape[1]), []).append(index)
     return [
-        _batch(indices[at : at + ROWS], pixels, width)
+        _batch(indices[at : at + RECOGNIZER_ROWS], pixels, width)
         for width, indices in sorted(by_width.items())
-        for at in range(0, len(indices), ROWS)
+        for at in range(0, len(indices), RECOGNIZER_ROWS)
     ]
 
 

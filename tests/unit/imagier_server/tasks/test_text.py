@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text task from end to end before scripted models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from imagier_server.errors import EngineUnavailableError, InvalidRequestError
+from imagier_server.messages import Picture, Text, TextOptions
+from imagier_server.tasks.task import Task
+from imagier_server.tasks.text import DETECTOR, IN_FLIGHT, ORIENTER, RECOGNIZER, TextTask
+from imagier_server.tasks.text_lines import HEIGHT, ORIENTER_ROWS, ORIENTER_WIDTH, RECOGNIZER_ROWS, WIDTHS
+from imagier_server.tasks.text_page import CANVAS_SIDES
+
+pytestmark = pytest.mark.unit
+
+TASK: Task[TextOptions, Text] = TextTask(("a", "b", "人", " "))
+DEFAULTS = TextOptions()
+
+
+@dataclass
+class Scripted:
+    """Models that answer what they were told: cores (left, top, right, bottom), tokens and confidences of every line."""
+
+    cores: list[tuple[int, int, int, int]]
+    tokens: list[int] = field(default_factory=lambda: [1, 4, 2, 3])
+    confidence: float = 0.9
+    upside_down: float = 0.0
+    broken: str = ""
+    asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    async def compute(self, stage, function, *args, **kwargs):
+        return function(*args, **kwargs)
+
+    async def infer(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        pixels = inputs["pixels"]
+        assert pixels.dtype == np.uint8
+        self.asked.append((model, pixels.shape))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        if model == self.broken:
+            raise EngineUnavailableError("Triton does not answer")
+        rows = len(pixels)
+        if model == DETECTOR:
+            probability = np.zeros(pixels.shape[:3], np.uint8)
+            for left, top, right, bottom in self.cores:
+                probability[0, top:bottom, left:right] = 250
+            return {"probability": probability}
+        if model == ORIENTER:
+            return {"upside_down": np.full(rows, self.upside_down, np.float32)}
+        columns = pixels.shape[2] // 8
+        token_ids = np.zeros((rows, columns), np.int32)
+        token_ids[:, : len(self.tokens)] = self.tokens
+        return {"token_ids": token_ids, "confidences": np.full((rows, columns), self.confidence, np.float32)}
+
+
+def read(
+    models: Scripted, options: TextOptions = DEFAULTS, size: tuple[int, int] = (800, 800), enlarge: int = 1
+) -> Text:
+    pixels = np.zeros((size[1], size[0], 3), np.uint8)
+    return asyncio.run(TASK.run(Picture(pixels, size[0] * enlarge, size[1] * enlarge), options, (), models))
+
+
+def test_lines_are_found_and_read_in_order():
+    text = read(Scripted([(100, 300, 400, 320), (100, 100, 300, 120)]))
+    assert [line.text for line in text.lines] == ["a b人", "a b人"]
+    assert [line.polygon[0].y for line in text.lines] == sorted(line.polygon[0].y for line in text.lines)
+    assert text.lines[0].confidence == pytest.approx(0.9)
+    assert text.lines[0].words == ()
+
+
+def test_no_text_asks_no_further_model():
+    models = Scripted([])
+    assert read(models) == Text(())
+    assert [model for model, _ in models.asked] == [DETECTOR]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20000, 1), (1, 20000), (2, 300)])
+def test_odd_pictures_are_read(size: tuple[int, int]):
+    text = read(Scripted([(0, 0, 700, 700)]), size=size)
+    assert all(0 <= point.x <= size[0] and 0 <= point.y <= size[1] for line in text.lines for point in line.polygon)
+
+
+def test_polygons_are_in_the_full_pictures_pixels():
+    once = read(Scripted([(100, 100, 300, 120)]))
+    thrice = read(Scripted([(100, 100, 300, 120)]), enlarge=3)
+    for point, enlarged in zip(once.lines[0].polygon, thrice.lines[0].polygon, strict=True):
+        assert (enlarged.x, enlarged.y) == pytest.approx((3 * point.x, 3 * point.y))
+
+
+def test_words_cover_their_line():
+    (line,) = read(Scripted([(100, 100, 300, 120)]), TextOptions(words=True)).lines
+    assert [word.text for word in line.words] == ["a", "b", "人"]
+    assert line.words[0].polygon[0].x == pytest.approx(line.polygon[0].x)
+    assert line.words[-1].polygon[1].x == pytest.approx(line.polygon[1].x)
+    lefts = [word.polygon[0].x for word in line.words]
+    assert lefts == sorted(lefts)
+
+
+def test_doubtful_and_empty_lines_are_dropped():
+    assert read(Scripted([(100, 100, 300, 120)], confidence=0.49)).lines == ()
+    assert len(read(Scripted([(100, 100, 300, 120)], confidence=0.49), TextOptions(min_confidence=0.4)).lines) == 1
+    assert read(Scripted([(100, 100, 300, 120)]), TextOptions(min_confidence=0.95)).lines == ()
+    assert read(Scripted([(100, 100, 300, 120)], tokens=[0]), TextOptions(min_confidence=0.0)).lines == ()
+    assert read(Scripted([(100, 100, 300, 120)], tokens=[4]), TextOptions(min_confidence=0.0)).lines == ()
+
+
+def test_a_page_upside_down_is_read_from_its_other_end():
+    upright = read(Scripted([(100, 100, 300, 120), (100, 200, 300, 220)]))
+    turned = read(Scripted([(100, 100, 300, 120), (100, 200, 300, 220)], upside_down=1.0))
+    assert turned.lines[0].polygon[0] == upright.lines[1].polygon[2]
+
+
+def test_requests_of_one_picture_are_bounded():
+    cores = [(20 + 240 * x, 20 + 12 * y, 40 + 240 * x + 10 * x, 26 + 12 * y) for x in range(3) for y in range(40)]
+    models = Scripted(cores)
+    assert len(read(models).lines) == len(cores)
+    assert 1 < models.most_at_once <= IN_FLIGHT
+
+
+@pytest.mark.parametrize("model", [DETECTOR, ORIENTER, RECOGNIZER])
+def test_a_models_failure_is_the_tasks_own(model: str):
+    with pytest.raises(EngineUnavailableError):
+        read(Scripted([(100, 100, 300, 120)], broken=model))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_a_confidence_out_of_range_is_refused(value: float):
+    with pytest.raises(InvalidRequestError) as refused:
+        TASK.check(TextOptions(min_confidence=value))
+    assert refused.value.field == "text.min_confidence"
+
+
+def test_options_in_range_pass():
+    TASK.check(TextOptions())
+    TASK.check(TextOptions(min_confidence=0.0, words=True))
+    TASK.check(TextOptions(min_confidence=1.0))
+
+
+def test_the_charset_is_read_as_it_was_written(tmp_path: Path):
+    assets = tmp_path / RECOGNIZER / "assets"
+    assets.mkdir(parents=True)
+    charset = ("a", "\u3000", "\u2028", "人", " ")
+    (assets / "charset.txt").write_bytes("".join(f"{entry}\n" for entry in charset).encode())
+    assert TextTask.load(tmp_path).charset == charset
+
+
+def config(model: str) -> str:
+    return (Path(__file__).parents[4] / "model_repository" / model / "config.pbtxt").read_text()
+
+
+@pytest.mark.parametrize(("model", "rows"), [(ORIENTER, ORIENTER_ROWS), (RECOGNIZER, RECOGNIZER_ROWS)])
+def test_batches_are_as_large_as_the_models_allow(model: str, rows: int):
+    assert f"max_batch_size: {rows}\n" in config(model)
+
+
+def test_every_shape_is_warmed_up():
+    assert all(f"dims: [ {HEIGHT}, {width}, 3 ]" in config(RECOGNIZER) for width in WIDTHS)
+    assert f"dims: [ {HEIGHT}, {ORIENTER_WIDTH}, 3 ]" in config(ORIENTER)
+    assert all(
+        f"dims: [ {height}, {width}, 3 ]" in config(DETECTOR) for height in CANVAS_SIDES for width in CANVAS_SIDES
+    )
