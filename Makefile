@@ -22,7 +22,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-system lint format models bench breaking-base clean
+.PHONY: help demo test test-system lint format models bench quality breaking-base clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,8 +55,12 @@ format: .venv/.dev ## formats the sources, and repairs what ruff can
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: .venv/.dev models ## pictures a second beside the ceiling of this machine
+bench: .venv/.dev models ## pictures a second beside the ceiling of this machine; figures into benchmarks/results/
 	$(BIN)/python benchmarks/throughput.py
+
+quality: .venv/.dev models ## tags and text compared with their sources' own code (PICTURES=DIR labelled, SAMPLES=DIR with text)
+	$(BIN)/python benchmarks/tags_quality.py $(addprefix --pictures ,$(PICTURES))
+	$(BIN)/python benchmarks/text_quality.py $(addprefix --samples ,$(SAMPLES)) --out benchmarks/results/text_quality.json
 
 breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
 	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb
