@@ -129,6 +129,7 @@ def command(wheel: Wheel, place: Scratch, grpc_port: int, metrics_port: int) -> 
     unused = "shared-memory,model-repository,trace,logging"
     return [
         str(wheel.server),
+        f"--id={place.path.name}",
         f"--model-repository={place.path / 'models'}",
         "--model-control-mode=none",
         "--disable-auto-complete-config",
@@ -180,7 +181,7 @@ async def _start(
         )
         engine = EmbeddedTriton(f"{HOST}:{grpc_port}", f"{HOST}:{metrics_port}", process.pid, process)
         try:
-            if await _ready(engine, log, models, on_progress):
+            if await _ready(engine, place.path.name, log, models, on_progress):
                 place.close_regions()
                 return engine
         except BaseException:
@@ -203,8 +204,13 @@ def _free_ports(count: int) -> list[int]:
             each.close()
 
 
-async def _ready(engine: EmbeddedTriton, log: TritonLog, models: int, on_progress: Callable[[str], None]) -> bool:
-    """True when Triton reports every model ready, False when it has ended. Its ports open after the last model only."""
+async def _ready(
+    engine: EmbeddedTriton, server_id: str, log: TritonLog, models: int, on_progress: Callable[[str], None]
+) -> bool:
+    """True when Triton reports every model ready, False when it has ended. Its ports open after the last model only.
+
+    Another server that took the port meanwhile may be ready too: only ours knows its id.
+    """
     began = told = time.monotonic()
     options = [
         ("grpc.enable_http_proxy", 0),
@@ -213,10 +219,13 @@ async def _ready(engine: EmbeddedTriton, log: TritonLog, models: int, on_progres
     ]
     async with grpc.aio.insecure_channel(engine.grpc_address, options=options) as channel:
         health = health_pb2_grpc.HealthStub(channel)
+        # Its request is empty, and its answer holds the id: no need of Triton's own messages.
+        metadata = channel.unary_unary("/inference.GRPCInferenceService/ServerMetadata", None, None)
         while engine.process.returncode is None:
             with suppress(grpc.aio.AioRpcError):
+                ours = server_id.encode() in await metadata(b"", timeout=1.0)
                 reply = await health.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
-                if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                if ours and reply.status == health_pb2.HealthCheckResponse.SERVING:
                     return True
             if time.monotonic() - told >= PROGRESS_SECONDS:
                 told = time.monotonic()
