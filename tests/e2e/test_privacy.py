@@ -16,6 +16,19 @@ CANARY = "QUAXOLOTL"
 REQUEST_ID = "request-of-zebulon"
 
 
+def files(own: Path) -> set[Path]:
+    """Every file in the test's own folder, in the temporary folder and in shared memory."""
+    folders = (own, Path(tempfile.gettempdir()), Path("/dev/shm"))
+    return {path for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""  # another program's, removed meanwhile
+
+
 def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> None:
     picture = Image.new("RGB", (800, 300), "white")
     ImageDraw.Draw(picture).text((60, 90), CANARY, "black", ImageFont.load_default(96))
@@ -25,7 +38,7 @@ def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> Non
         tags=tags_pb2.TagsOptions(min_score=0.0),
         text=text_pb2.TextOptions(),
     )
-    before = set(Path(tempfile.gettempdir()).rglob("*"))
+    before = files(tmp_path)
     with serve(tmp_path, unused_tcp_port, "--log-level", "debug") as server:
         with grpc.insecure_channel(server.address) as channel:
             stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
@@ -41,14 +54,10 @@ def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> Non
         with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as metrics:
             exposed = metrics.read().decode()
         tags = {tag.names["en"] for tag in answer.tags.tags}
-        written = [
-            path
-            for path in {*tmp_path.rglob("*"), *(set(Path(tempfile.gettempdir()).rglob("*")) - before)}
-            if path.is_file()
-        ]
-        assert server.log in written
-        contents = {path: path.read_bytes().decode("utf-8", "replace") for path in written}
+        contents = {path: text(path) for path in files(tmp_path) - before}
+        assert server.log in contents
     for secret in (CANARY, REQUEST_ID, *(tag for tag in tags if len(tag) > 8)):
         assert secret not in exposed
         for path, content in contents.items():
-            assert secret not in content, f"{path.name} holds it"
+            # Triton's shared memory holds tensors until later ones overwrite them: docs/privacy.md says so.
+            assert secret not in content or path.is_relative_to("/dev/shm"), f"{path.name} holds it"
