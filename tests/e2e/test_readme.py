@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from real_server import ROOT, Server, encoded
-
 from imagier_client import samples
+from real_server import ROOT, Server, encoded
 
 
 def test_the_snippet(server: Server, tmp_path: Path) -> None:
