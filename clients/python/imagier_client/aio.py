@@ -6,18 +6,18 @@ from __future__ import annotations
 # ruff: noqa: ASYNC109 - a gRPC deadline goes to the server; asyncio.timeout would not
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import grpc
 import grpc.aio
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2
+from imagier.v1 import annotator_pb2_grpc, catalog_pb2
 
-from imagier_client.channel import GOODBYE_SECONDS, HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, expect_serving
+from imagier_client.aio_stream import Source, Stream, first, read_image_aside
+from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, expect_serving
 from imagier_client.codec import decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
 from imagier_client.messages import Annotation, Catalog, Limits, TagsOptions, TextOptions
-from imagier_client.reading import Image, read_image
+from imagier_client.reading import Image
 from imagier_client.retry import Attempts, RetryPolicy
 from imagier_client.window import Answer, Window
 
@@ -80,7 +80,7 @@ class AsyncClient:
         UnreadableFileError, InvalidRequestError, ExhaustedError, UnavailableError, DeadlineError.
         """
         attempts = self._attempts(timeout)
-        content = await _read_image(image, await self._known_limits(attempts))
+        content = await read_image_aside(image, await self._known_limits(attempts))
         request = encode_request(content, tags=tags, text=text, languages=languages, request_id=request_id)
         reply = await self._call(lambda seconds: self._stub.Annotate(request, timeout=seconds), attempts)
         return decode_annotation(reply, languages)
@@ -104,10 +104,10 @@ class AsyncClient:
         patience = self._timeout if timeout is None else timeout
         limits = await self._known_limits(self._attempts(timeout))
         window = Window[K](in_flight, self._retry, languages)
-        source = _Source(
+        source = Source(
             images, limits, lambda content: encode_request(content, tags=tags, text=text, languages=languages)
         )
-        stream = _Stream()
+        stream = Stream()
         try:
             while window.unanswered or not source.exhausted:
                 source.move(window)
@@ -115,7 +115,7 @@ class AsyncClient:
                     delay, window.delay = window.delay, 0.0
                     await self._sleep(delay)
                 stream.move(self._stub, window)
-                if not await _first(source.tasks | stream.tasks, patience if window.unanswered else None):
+                if not await first(source.tasks | stream.tasks, patience if window.unanswered else None):
                     raise DeadlineError("the server has not moved for too long")
                 for answer in (source.take(window), await stream.take(window)):
                     if answer is not None:
@@ -162,156 +162,3 @@ class AsyncClient:
     async def _known_limits(self, attempts: Attempts) -> Limits:
         async with self._limits_lock:
             return self._limits or (await self._catalog(attempts)).limits
-
-
-class _Source(Generic[K]):
-    """The caller's pictures: one at a time is awaited and read while the stream goes on."""
-
-    def __init__(
-        self,
-        images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
-        limits: Limits,
-        encode: Callable[[bytes], annotator_pb2.AnnotateRequest],
-    ) -> None:
-        self._images = _iterate(images)
-        self._limits = limits
-        self._encode = encode
-        self._pull: asyncio.Task[tuple[K, bytes | ImagierClientError] | None] | None = None
-        self.exhausted = False
-
-    @property
-    def tasks(self) -> set[asyncio.Task[Any]]:
-        """What to wait for."""
-        return {self._pull} if self._pull is not None else set()
-
-    def move(self, window: Window[K]) -> None:
-        """Starts to take the next picture if the window has room for it."""
-        if self._pull is None and window.room and not self.exhausted:
-            self._pull = asyncio.create_task(self._next())
-
-    def take(self, window: Window[K]) -> Answer[K] | None:
-        """Puts a picture that has come into the window. One that cannot be read is its own answer."""
-        if self._pull is None or not self._pull.done():
-            return None
-        pulled, self._pull = self._pull.result(), None
-        if pulled is None:
-            self.exhausted = True
-            return None
-        key, content = pulled
-        if isinstance(content, ImagierClientError):
-            return key, content
-        window.add(key, self._encode(content))
-        return None
-
-    async def close(self) -> None:
-        """Lets go of the caller's iterator."""
-        if self._pull is not None:
-            await _cancel(self._pull)
-        await self._images.aclose()
-
-    async def _next(self) -> tuple[K, bytes | ImagierClientError] | None:
-        try:
-            key, image = await anext(self._images)
-        except StopAsyncIteration:
-            return None
-        try:
-            return key, await _read_image(image, self._limits)
-        except ImagierClientError as error:
-            return key, error
-
-
-class _Stream:
-    """One AnnotateStream call at a time, opened when there is something to send: one write and one read under way."""
-
-    def __init__(self) -> None:
-        self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
-        self._write: asyncio.Task[None] | None = None
-        self._read: asyncio.Task[annotator_pb2.AnnotateStreamResponse | ImagierClientError | None] | None = None
-
-    @property
-    def tasks(self) -> set[asyncio.Task[Any]]:
-        """What to wait for."""
-        return {task for task in (self._write, self._read) if task is not None}
-
-    def move(self, stub: AnnotatorServiceAsyncStub, window: Window[Any]) -> None:
-        """Starts whatever can start: the call, a write, a read."""
-        if self._call is None:
-            if not window.unanswered:
-                return
-            self._call = stub.AnnotateStream()  # type: ignore[call-arg]  # the published stubs know one style only
-        if self._read is None:
-            self._read = asyncio.create_task(_read(self._call))
-        if self._write is not None and self._write.done():
-            self._write = None
-        if self._write is None and (request := window.next_to_send()) is not None:
-            self._write = asyncio.create_task(_write(self._call, request))
-
-    async def take(self, window: Window[K]) -> Answer[K] | None:
-        """An answer for the caller, if there is one. A call that has ended is dropped and reported to the window."""
-        if self._read is None or not self._read.done():
-            return None
-        message, self._read = self._read.result(), None
-        if isinstance(message, annotator_pb2.AnnotateStreamResponse):
-            return window.receive(message)
-        await self.close()
-        window.broken(message)
-        return None
-
-    async def finish(self) -> None:
-        """Says that nothing more comes and waits a moment for the server's own end, so that it sees an orderly one."""
-        if self._call is not None:
-            if self._write is not None:
-                await _first({self._write}, GOODBYE_SECONDS)
-            await self._call.done_writing()
-            await _first({self._read or asyncio.create_task(_read(self._call))}, GOODBYE_SECONDS)
-
-    async def close(self) -> None:
-        """Drops the call. Harmless if there is none."""
-        tasks, call = self.tasks, self._call
-        self._call = self._write = self._read = None
-        for task in tasks:
-            await _cancel(task)
-        if call is not None:
-            call.cancel()
-
-
-async def _first(tasks: set[asyncio.Task[Any]], timeout: float | None) -> bool:
-    done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    return bool(done)
-
-
-async def _read(call: Any) -> annotator_pb2.AnnotateStreamResponse | ImagierClientError | None:
-    """The next answer, `None` at an orderly end, or why the call ended."""
-    try:
-        message = await call.read()
-    except grpc.aio.AioRpcError as error:
-        return from_rpc_error(error)
-    return message if isinstance(message, annotator_pb2.AnnotateStreamResponse) else None
-
-
-async def _write(call: Any, request: annotator_pb2.AnnotateStreamRequest) -> None:
-    # A write fails only where the read fails too, and that one says why.
-    with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        await call.write(request)
-
-
-async def _read_image(image: Image, limits: Limits) -> bytes:
-    return read_image(image, limits) if isinstance(image, bytes) else await asyncio.to_thread(read_image, image, limits)
-
-
-async def _iterate(
-    images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
-) -> AsyncGenerator[tuple[K, Image], None]:
-    if isinstance(images, AsyncIterable):
-        async for item in images:
-            yield item
-    else:
-        for item in images:
-            yield item
-
-
-async def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()  # looked at, so that asyncio does not report it as forgotten

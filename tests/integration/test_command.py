@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`imagier annotate` from its arguments to its exit status, before a scripted server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from imagier_client import annotating
+from imagier_client.cli import main
+from PIL import Image
+from scripted_annotator import (
+    BAD_IMAGE,
+    NO_ENGINE,
+    Requests,
+    Scripted,
+    StreamResponse,
+    answer,
+    refuse,
+    serving,
+    status,
+)
+
+COMMAND = (sys.executable, "-m", "imagier_client.cli", "annotate")
+
+
+@pytest.fixture
+def script() -> Scripted:
+    return Scripted(image_bytes=2**20)
+
+
+@pytest.fixture
+async def server(script: Scripted) -> AsyncIterator[str]:
+    async with serving(script) as address:
+        yield address
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "summer").mkdir(parents=True)
+    for name, colour in (("b.jpg", "navy"), ("a.png", "teal"), ("summer/c.webp", "olive")):
+        Image.new("RGB", (100, 80), colour).save(folder / name)
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+async def run(*arguments: str | Path) -> int:
+    return await asyncio.to_thread(main, ["annotate", *map(str, arguments)])
+
+
+async def bad_navy(requests: Requests, _context: Any) -> AsyncIterator[StreamResponse]:
+    """Answers the first picture last, and refuses JPEG."""
+    first: StreamResponse | None = None
+    answered = 0
+    async for item in requests:
+        made = answer(item.request, BAD_IMAGE if item.request.image.startswith(b"\xff\xd8") else None)
+        if first is None:
+            first = made
+            continue
+        yield made
+        answered += 1
+        if answered == 1:
+            yield first
+
+
+async def test_a_table(server: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(folder, "--server", server, "--languages", "en,fr") == 0
+    out, err = capsys.readouterr()
+    lines = [line.split() for line in out.splitlines()]
+    size = (folder / "a.png").stat().st_size
+    assert lines[0] == [str(folder / "a.png"), str(size), "x", "7"]
+    assert lines[1] == ["tag", "Egyptian", "cat", "mau", "égyptien", "0.75"]
+    assert lines[2] == ["text", "Rue", "des", "Lilas", "0.99"]
+    assert "\x1b" not in out
+    assert err == ""
+
+
+async def test_lines_of_json_in_the_order_of_the_pictures(
+    server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.stream = bad_navy
+    (folder / "d.jpg").symlink_to(folder / "missing")
+    os.mkfifo(folder / "e.jpg")
+    assert await run(folder, "--server", server, "--format", "jsonl", "--tasks", "tags", "--concurrency", "2") == 1
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [Path(line["path"]).name for line in lines] == ["a.png", "b.jpg", "d.jpg", "e.jpg", "c.webp"]
+    assert lines[0]["response"]["tags"]["tags"][0]["names"] == {"en": "Egyptian cat"}
+    assert "text" not in lines[0]["response"]
+    assert lines[1]["error"] == {
+        "code": "INVALID_ARGUMENT",
+        "reason": "INVALID_IMAGE",
+        "message": "a fixed sentence",
+        "retryable": False,
+        "field": "image",
+    }
+    assert [lines[n]["error"]["reason"] for n in (2, 3)] == ["UNREADABLE_FILE"] * 2
+    assert [line.split(": ")[0] for line in err.splitlines()] == [str(folder / f"{n}.jpg") for n in "bde"]
+
+
+async def test_a_task_that_fails_makes_its_picture_fail(
+    server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def no_tagger(requests: Requests, _context: Any) -> AsyncIterator[StreamResponse]:
+        async for item in requests:
+            made = answer(item.request)
+            made.response.tags.Clear()
+            made.response.tags.status.CopyFrom(NO_ENGINE)
+            yield made
+
+    script.stream = no_tagger
+    assert await run(folder / "a.png", "--server", server) == 1
+    out, err = capsys.readouterr()
+    assert "Rue des Lilas" in out
+    assert "ENGINE_UNAVAILABLE" in err
+
+
+async def test_copies_are_drawn(server: str, folder: Path, tmp_path: Path) -> None:
+    assert await run(folder, "--server", server, "--draw", tmp_path / "drawn" / "here") == 0
+    names = sorted(path.name for path in (tmp_path / "drawn" / "here").iterdir())
+    assert names == ["a.annotated.png", "b.annotated.jpg", "c.annotated.png"]
+
+
+async def test_what_cannot_be_drawn_is_said(
+    server: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    assert await run(folder, "--server", server, "--draw", tmp_path / "drawn") == 1
+    assert "broken.png: not drawn" in capsys.readouterr().err
+    assert len(list((tmp_path / "drawn").iterdir())) == 3
+
+
+async def test_nobody_listens(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(folder, "--server", "127.0.0.1:1", "--format", "jsonl") == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3 of 3 pictures not annotated" in err
+
+
+async def test_a_server_lost_halfway(
+    server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def lost(requests: Requests, context: Any) -> AsyncIterator[StreamResponse]:
+        held = None
+        async for item in requests:
+            if held is not None:
+                yield answer(item.request)
+                await refuse(context, status(grpc.StatusCode.PERMISSION_DENIED))
+            held = item.request
+
+    script.stream = lost
+    assert await run(folder, "--server", server, "--format", "jsonl") == 3
+    out, err = capsys.readouterr()
+    # The second was answered, the first was not: what is known is still printed.
+    assert [Path(json.loads(line)["path"]).name for line in out.splitlines()] == ["b.jpg"]
+    assert "2 of 3 pictures not annotated" in err
+
+
+async def test_no_server_is_started_for_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(tmp_path) == 0
+    assert "no pictures found" in capsys.readouterr().err
+    assert await run(tmp_path / "missing.jpg", "--format", "jsonl") == 1
+    assert json.loads(capsys.readouterr().out)["error"]["reason"] == "UNREADABLE_FILE"
+
+
+async def test_a_folder_that_cannot_be_made(
+    server: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert await run(folder, "--server", server, "--draw", tmp_path / "file") == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--tasks", "smells"], ["--tasks", ""], ["--concurrency", "0"], ["--format", "xml"]])
+async def test_wrong_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        await run("a.jpg", *wrong)
+    assert caught.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+async def test_ctrl_c_stops_it(server: str, script: Scripted, folder: Path) -> None:
+    reached, gone = asyncio.Event(), asyncio.Event()
+
+    async def hang(requests: Requests, _context: Any) -> AsyncIterator[StreamResponse]:
+        try:
+            async for _ in requests:
+                reached.set()
+        finally:
+            gone.set()
+        yield StreamResponse()
+
+    script.stream = hang
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, folder, "--server", server, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    await asyncio.wait_for(reached.wait(), 30)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    await asyncio.wait_for(gone.wait(), 30)
+
+
+async def test_a_reader_that_leaves_is_no_error(server: str, tmp_path: Path) -> None:
+    for number in range(200):
+        Image.new("RGB", (16, 16)).save(tmp_path / f"{number:03}.png")
+    reader, writer = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, tmp_path, "--server", server, "--format", "jsonl", stdout=writer, stderr=asyncio.subprocess.PIPE
+    )
+    os.close(writer)
+    assert (await asyncio.to_thread(os.read, reader, 100)).startswith(b'{"path"')
+    os.close(reader)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, err) == (141, b"")
+
+
+async def test_a_server_of_its_own(
+    script: Scripted, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The stand-in server says where the real one of this test listens.
+    stand_in = """
+import os, signal, sys
+fd = int(sys.argv[sys.argv.index("--ready-fd") + 1])
+assert "--exit-with-parent" in sys.argv
+print("loading", file=sys.stderr, flush=True)
+os.write(fd, (sys.argv[1] + "\\n").encode())
+os.close(fd)
+print("a request came", file=sys.stderr, flush=True)
+signal.sigwait({signal.SIGTERM})
+"""
+    async with serving(script) as address:
+        command = (
+            sys.executable,
+            "-c",
+            "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {15})" + stand_in,
+            address,
+        )
+        monkeypatch.setattr(annotating, "running", lambda show: running(show, command))
+        assert await run(folder) == 0
+    out, err = capsys.readouterr()
+    assert out.count("Rue des Lilas") == 3
+    assert "loading" in err
+
+
+async def test_a_server_that_does_not_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = (sys.executable, "-c", "import sys; print('no models', file=sys.stderr); sys.exit(4)")
+    monkeypatch.setattr(annotating, "running", lambda show: running(show, command))
+    assert await run(folder) == 3
+    err = capsys.readouterr().err
+    assert "no models" in err
+    assert "status 4" in err
+
+
+running = annotating.running
