@@ -111,7 +111,7 @@ def setenv(environment: Mapping[str, str]) -> list[str]:
 
 def instructions(dockerfile: Path) -> list[Instruction]:
     lines = (line for line in dockerfile.read_text("utf-8").split("\n") if not line.lstrip().startswith("#"))
-    joined = re.sub(r"\\\n", " ", "\n".join(lines))
+    joined = re.sub(r"\\\n", "", "\n".join(lines))
     return [Instruction(*line.strip().split(maxsplit=1)) for line in joined.split("\n") if line.strip()]
 
 
