@@ -99,7 +99,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         http, _ = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
         stack.callback(http.server_close)
         stack.callback(http.shutdown)
-        lag = asyncio.create_task(_measure_lag(metrics))
+        lag = asyncio.create_task(_watch_event_loop(metrics))
         stack.callback(lag.cancel)
 
         required = {model for task in tasks.values() for model in task.models}
@@ -176,11 +176,12 @@ def _describe(metrics: Metrics, models: Iterable[LockedModel], tasks: Mapping[st
     metrics.zero(tasks, (model for task in tasks.values() for model in task.models), Stage, ("ok", "cancelled", *Code))
 
 
-async def _measure_lag(metrics: Metrics) -> None:
+async def _watch_event_loop(metrics: Metrics) -> None:
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + _LAG_INTERVAL
         await asyncio.sleep(_LAG_INTERVAL)
+        metrics.event_loop_tasks.set(len(asyncio.all_tasks()))
         metrics.event_loop_lag.observe(max(0.0, loop.time() - due))
 
 

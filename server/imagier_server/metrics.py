@@ -100,6 +100,9 @@ class Metrics:
         self.event_loop_lag = Histogram(
             "imagier_event_loop_lag_seconds", "How late the event loop wakes.", buckets=SECONDS, registry=registry
         )
+        self.event_loop_tasks = Gauge(
+            "imagier_event_loop_tasks", "Tasks of the event loop that have not ended.", registry=registry
+        )
         self.build = Info("imagier_build", "What runs here.", registry=registry)
         self.models = Gauge(
             "imagier_model_info",

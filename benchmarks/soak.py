@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python benchmarks/soak.py`: 10 000 pictures in a row, and what they leave behind in memory, descriptors, tasks and shared memory.
+
+Every fiftieth picture asks for text too, every hundredth is broken, and every two hundredth caller goes away at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import re
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import psutil
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
+from imagier_client import samples
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+from real_server import Server, serve  # noqa: E402
+
+IN_FLIGHT = 8
+
+
+def requests() -> dict[str, annotator_pb2.AnnotateRequest]:
+    """The kinds of request: a photograph, a sign with text, a broken file."""
+    from skimage import data
+
+    file = io.BytesIO()
+    Image.fromarray(data.astronaut()).save(file, "JPEG")
+    sign = io.BytesIO()
+    samples.street_sign().save(sign, "JPEG")
+    tags = tags_pb2.TagsOptions()
+    return {
+        "tags": annotator_pb2.AnnotateRequest(image=file.getvalue(), tags=tags),
+        "text": annotator_pb2.AnnotateRequest(image=sign.getvalue(), tags=tags, text=text_pb2.TextOptions(words=True)),
+        "broken": annotator_pb2.AnnotateRequest(image=file.getvalue()[:5000], tags=tags),
+    }
+
+
+def state(server: Server) -> dict[str, float]:
+    """What could grow. Memory in MiB, proportional set size: shared pages count once."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
+        tasks = re.search(r"^imagier_event_loop_tasks (\S+)", answer.read().decode(), re.MULTILINE)
+    family = [process for process in server.family if process.status() != psutil.STATUS_ZOMBIE]
+    return {
+        "gateway_mib": round(family[0].memory_full_info().pss / 2**20, 1),
+        "others_mib": round(sum(process.memory_full_info().pss for process in family[1:]) / 2**20, 1),
+        "processes": len(family),
+        "descriptors": sum(process.num_fds() for process in family),
+        "threads": sum(process.num_threads() for process in family),
+        "tasks": float(tasks.group(1)) if tasks else -1,
+        "shared_memory_files": sum(1 for path in Path("/dev/shm").rglob("*") if path.is_file()),
+    }
+
+
+async def send(address: str, count: int) -> None:
+    """`count` requests, IN_FLIGHT at a time."""
+    kinds = requests()
+    numbers = iter(range(1, count + 1))
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
+
+        async def caller() -> None:
+            for number in numbers:
+                kind = "broken" if number % 100 == 0 else "text" if number % 50 == 1 else "tags"
+                call = stub.Annotate(kinds[kind])
+                if number % 200 == 7:
+                    call.cancel()
+                with suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+                    await call
+
+        await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--warm-up", type=int, default=1_000, help="requests before the first look")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder), 8701) as server:
+        asyncio.run(send(server.address, arguments.warm_up))
+        looks = [state(server)]
+        started = time.perf_counter()
+        for _ in range(4):
+            asyncio.run(send(server.address, arguments.requests // 4))
+            looks.append(state(server))
+            print(looks[-1], file=sys.stderr)
+        seconds = time.perf_counter() - started
+    record = {
+        "date": time.strftime("%Y-%m-%d"),
+        "requests": arguments.requests,
+        "seconds": round(seconds),
+        "before_and_each_quarter": looks,
+    }
+    output = ROOT / "benchmarks" / "results"
+    output.mkdir(exist_ok=True)
+    (output / "soak.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()

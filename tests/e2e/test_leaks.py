@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hundreds of requests leave descriptors, threads, tasks, processes and shared memory where they were (benchmarks/soak.py: 10 000)."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from real_server import ROOT, Server
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import soak  # noqa: E402
+
+
+def test_nothing_grows(server: Server) -> None:
+    asyncio.run(soak.send(server.address, 200))
+    before = soak.state(server)
+    asyncio.run(soak.send(server.address, 400))
+    after = soak.state(server)
+    for what in ("processes", "threads", "shared_memory_files"):
+        assert after[what] <= before[what], what
+    # A connection that is being closed may still be there.
+    assert after["descriptors"] <= before["descriptors"] + 4
+    assert after["tasks"] <= before["tasks"] + 4
+    assert after["gateway_mib"] <= before["gateway_mib"] + 50
