@@ -95,8 +95,8 @@ def look_up() -> list[onnx.NodeProto]:
     ]
 
 
-def slow() -> list[onnx.NodeProto]:
-    """Answers its input after a loop of as many times 10 000 steps as the largest value of it: about 10 ms each."""
+def slow(at_least: int = 0) -> list[onnx.NodeProto]:
+    """Answers its input after a loop of as many times 10 000 steps as its largest value says: some 10 ms each."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["carried"], ["next"])],
         "body",
@@ -112,7 +112,9 @@ def slow() -> list[onnx.NodeProto]:
     )
     return [
         helper.make_node("Cast", ["INPUT"], ["wide"], to=TensorProto.INT64),
-        helper.make_node("ReduceMax", ["wide"], ["largest"], keepdims=0),
+        helper.make_node("ReduceMax", ["wide"], ["asked"], keepdims=0),
+        constant("least", np.array(at_least, np.int64)),
+        helper.make_node("Max", ["asked", "least"], ["largest"]),
         constant("unit", np.array(10_000, np.int64)),
         helper.make_node("Mul", ["largest", "unit"], ["steps"]),
         constant("true", np.array(True)),
@@ -136,9 +138,11 @@ def prefix(monkeypatch) -> Iterator[str]:
     assert not list(SHARED_MEMORY.glob(f"{name}*"))
 
 
-def family(pid: int) -> list[psutil.Process]:
+def tritons(pid: int) -> list[psutil.Process]:
     """Triton, and the process of each model instance."""
-    return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return [
+        each for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)) if "triton" in each.name()
+    ]
 
 
 def folder_of(engine: psutil.Process) -> Path:
@@ -192,7 +196,7 @@ async def test_it_answers_on_loopback_only_and_stops(repository, tmp_path, caplo
             [3] * 4,
         ]
         assert "nv_inference_count" in metrics(engine)
-        processes = family(engine.pid)
+        processes = tritons(engine.pid)
         assert len(processes) == 3  # Triton and two instances
         listening = [each.laddr for each in processes[0].net_connections() if each.status == psutil.CONN_LISTEN]
         assert {f"{each.ip.removeprefix('::ffff:')}:{each.port}" for each in listening} == {
@@ -232,13 +236,13 @@ async def test_a_failing_run_fails_its_requests_and_no_other(tmp_path):
         with pytest.raises(InferenceServerException, match="out of data bounds"):
             await infer(client, "look_up", [8, 0, 0, 0])
         assert await infer(client, "look_up", [1, 2, 3, 7]) == [[2, 4, 6, 14]]
-        assert len(family(engine.pid)) == 2
+        assert len(tritons(engine.pid)) == 2
 
 
 async def test_a_cancelled_request_is_not_run(tmp_path):
     install(tmp_path, "slow", slow(), batching="dynamic_batching { }")
     async with embedded.start(tmp_path) as engine, triton.InferenceServerClient(engine.grpc_address) as client:
-        [_, instance] = family(engine.pid)
+        [_, instance] = tritons(engine.pid)
         idle = busy_seconds(instance)
         await infer(client, "slow", [50, 0, 0, 0])
         cost = busy_seconds(instance) - idle
@@ -301,7 +305,7 @@ async def test_progress_is_told_while_models_load(tmp_path, monkeypatch):
 async def test_triton_killed_is_noticed_and_starts_again(repository):
     for _ in range(2):
         async with embedded.start(repository) as engine:
-            processes = family(engine.pid)
+            processes = tritons(engine.pid)
             psutil.Process(engine.pid).kill()
             assert await asyncio.wait_for(engine.wait(), PATIENCE) == -signal.SIGKILL
         await gone(processes)
@@ -346,27 +350,50 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("triton_too", [False, True], ids=["gateway", "gateway and Triton"])
-async def test_kill_9_of_the_gateway_takes_triton_with_it(repository, prefix, triton_too):
+@pytest.mark.parametrize("victims", [("gateway",), ("gateway", "triton")], ids=" and ".join)
+@pytest.mark.parametrize("moment", ["loading", "ready"])
+async def test_kill_9_of_the_gateway_takes_triton_with_it(tmp_path, prefix, victims, moment):
+    install(tmp_path, "slow", slow(at_least=30 if moment == "loading" else 0))
+    gateway = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", GATEWAY, str(tmp_path), prefix, stdout=asyncio.subprocess.PIPE
+    )
+    if moment == "ready":
+        assert await gateway.stdout.readline()
+    await until(lambda: len(tritons(gateway.pid)) == 2)
+    engine, instance = tritons(gateway.pid)
+    place = folder_of(engine)
+    gateway.kill()
+    if "triton" in victims:
+        engine.kill()
+    await gateway.wait()
+    await gone([engine, instance])
+    await until(lambda: not list(SHARED_MEMORY.glob(f"{place.name}*")))
+
+
+async def test_the_kernel_ends_triton_when_even_its_guard_is_killed(repository, prefix):
     gateway = await asyncio.create_subprocess_exec(
         sys.executable, "-c", GATEWAY, str(repository), prefix, stdout=asyncio.subprocess.PIPE
     )
-    engine, *stubs = family(int(await gateway.stdout.readline()))
-    place = folder_of(engine)
+    assert await gateway.stdout.readline()
+    processes = tritons(gateway.pid)
+    [guard] = [each for each in processes[0].children() if each not in processes]
+    guard.kill()
     gateway.kill()
-    if triton_too:
-        engine.kill()
     await gateway.wait()
-    await gone([engine, *stubs])
-    assert place.is_dir()  # nobody was left to remove it
-    (SHARED_MEMORY / f"{place.name}-region").touch()  # a stub that is killed too would leave one such
+    await gone(processes)
+    scratch.remove_abandoned()
+
+
+async def test_what_a_dead_engine_left_is_removed_at_the_next_start(repository, prefix):
+    (SHARED_MEMORY / f"{prefix}dead").mkdir()
+    (SHARED_MEMORY / f"{prefix}dead-region").touch()
     async with embedded.start(repository):
-        assert not list(SHARED_MEMORY.glob(f"{place.name}*"))
+        assert not list(SHARED_MEMORY.glob(f"{prefix}dead*"))
 
 
 async def test_memory_and_descriptors_do_not_grow(repository):
     async with embedded.start(repository) as engine, triton.InferenceServerClient(engine.grpc_address) as client:
-        processes = family(engine.pid)
+        processes = tritons(engine.pid)
 
         async def run(requests: int) -> None:
             for _ in range(requests // ROWS):

@@ -168,9 +168,11 @@ async def _start(
         grpc_port, metrics_port = _free_ports(2)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-I",
+            "-IS",
             str(LAUNCHER),
             str(os.getpid()),
+            str(place.path),
+            str(place.lock),
             *command(wheel, place, grpc_port, metrics_port),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log.file,
