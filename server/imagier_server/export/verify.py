@@ -121,8 +121,10 @@ def _photograph(name: str) -> Pixels:
 
 
 def _page() -> Pixels:
-    """A printed page, enlarged as RapidOCR does: shorter side 736, both multiples of 32."""
-    return _resized(np.repeat(_photograph("page")[..., np.newaxis], 3, axis=2), 1472, 736)
+    """A printed page, enlarged as RapidOCR does: shorter side 736. Blue ink on yellow paper: grey would hide swapped channels."""
+    ink, paper = np.array([20, 40, 130]), np.array([255, 240, 190])
+    share = _photograph("page")[..., np.newaxis] / 255
+    return _resized((ink + (paper - ink) * share).astype(np.uint8), 1472, 736)
 
 
 def _lines(width: int) -> Batch:

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Published weights become graphs that the oldest Triton reads, the same ones each time."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import onnx
+import pytest
+from imagier_server.export.catalogue import CATALOGUE
+from imagier_server.export.convert import MAX_IR, MAX_OPSET, convert
+from imagier_server.export.errors import ExportError
+from imagier_server.export.fetch import fetch
+
+
+@pytest.mark.parametrize("row", CATALOGUE.values(), ids=CATALOGUE)
+def test_the_graph_is_what_the_row_says(row):
+    converted = convert(row, fetch(row.source))
+    model = onnx.load_from_string(converted.graph)
+    assert max(entry.version for entry in model.opset_import) <= MAX_OPSET
+    assert {entry.domain for entry in model.opset_import} == {""}, "no operators of a vendor's own"
+    assert model.ir_version <= MAX_IR
+    assert [value.name for value in model.graph.input] == ["pixels"]
+    assert all(f"{value.name} " in row.outputs for value in model.graph.output)
+    for value in (*model.graph.input, *model.graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_param == "N"
+    assert convert(row, fetch(row.source)) == converted
+
+
+def test_the_charset_has_a_line_for_every_token_but_the_blank():
+    row = CATALOGUE["text_recognizer"]
+    text = convert(row, fetch(row.source)).assets["charset.txt"].decode()
+    assert text.endswith("\n \n")
+    entries = text.removesuffix("\n").split("\n")
+    assert len(entries) == 18709
+    assert all(len(entry) == 1 for entry in entries)
+
+
+def test_an_unknown_role_has_no_conversion():
+    row = dataclasses.replace(CATALOGUE["tagger"], role="soothsayer")
+    with pytest.raises(ExportError, match="soothsayer: no conversion"):
+        convert(row, fetch(row.source))

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The export as a whole, on the smallest model: what it does, what it leaves alone, how it fails."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from imagier_server import export
+from imagier_server.export import ExportError, State
+from imagier_server.model_lock import LOCK_NAME
+
+CONFIGS = Path(__file__).parents[4] / "model_repository"
+ROLE = "text_line_orienter"
+GRAPH = f"{ROLE}/1/model.onnx"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    for role in export.CATALOGUE:
+        (tmp_path / role).mkdir()
+        shutil.copy(CONFIGS / role / "config.pbtxt", tmp_path / role)
+    return tmp_path
+
+
+@pytest.fixture
+def exported(repository: Path) -> Path:
+    export.export_models(repository, [ROLE])
+    return repository
+
+
+def test_a_fresh_repository_lacks_every_model(repository):
+    assert set(export.status(repository).values()) == {State.MISSING}
+
+
+def test_a_role_is_exported_and_the_others_are_left(repository):
+    lines: list[str] = []
+    assert export.export_models(repository, [ROLE], lines.append) == {ROLE: State.MISSING}
+    assert export.status(repository) == dict.fromkeys(export.CATALOGUE, State.MISSING) | {ROLE: State.CURRENT}
+    assert (repository / GRAPH).stat().st_size > 500_000
+    assert [line.split(":")[0] for line in lines] == [ROLE] * 3
+
+
+def test_with_everything_current_nothing_is_done_and_pytorch_is_not_imported(exported):
+    before = (exported / GRAPH).stat()
+    code = (
+        "import sys; from pathlib import Path; from imagier_server import export; "
+        f"print(*export.export_models(Path(sys.argv[1]), ['{ROLE}']).values(), {{'torch', 'onnx', 'numpy'}} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, exported], check=True, capture_output=True, text=True).stdout
+    assert answer == "current set()\n"
+    assert (exported / GRAPH).stat() == before
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"not a graph")])
+def test_a_damaged_model_is_stale_and_exported_again(exported, damage):
+    whole = (exported / GRAPH).read_bytes()
+    damage(exported / GRAPH)
+    assert export.status(exported)[ROLE] is State.STALE
+    assert export.export_models(exported, [ROLE]) == {ROLE: State.STALE}
+    assert (exported / GRAPH).read_bytes() == whole
+
+
+@pytest.mark.parametrize("change", ['"recipe": 0', '"recipe": 99'])
+def test_a_model_of_another_recipe_is_stale(exported, change):
+    lock = exported / LOCK_NAME
+    lock.write_text(lock.read_text("utf-8").replace('"recipe": 1', change), "utf-8")
+    assert export.status(exported)[ROLE] is State.STALE
+
+
+@pytest.mark.parametrize("stage", ["convert.convert", "verify.verify"])
+def test_a_broken_export_leaves_the_old_model_in_place(exported, monkeypatch, stage):
+    graph, lock = exported / GRAPH, exported / LOCK_NAME
+    lock.write_text(lock.read_text("utf-8").replace('"recipe": 1', '"recipe": 0'), "utf-8")
+    before = graph.read_bytes(), lock.read_bytes()
+
+    def broken(*_):
+        raise ExportError(f"{ROLE}: it reads nothing right")
+
+    monkeypatch.setattr(f"imagier_server.export.{stage}", broken)
+    with pytest.raises(ExportError, match="nothing right"):
+        export.export_models(exported, [ROLE])
+    assert (graph.read_bytes(), lock.read_bytes()) == before
+
+
+def test_an_unknown_role_is_refused_with_those_there_are(repository):
+    with pytest.raises(ExportError, match="no model soothsayer; there are: tagger, text_detector"):
+        export.export_models(repository, ["soothsayer"])
+
+
+def test_a_folder_without_configs_is_no_repository(tmp_path):
+    with pytest.raises(ExportError, match=r"no tagger/config\.pbtxt"):
+        export.export_models(tmp_path)
+
+
+def test_a_damaged_record_is_an_error_that_says_what_to_do(repository):
+    (repository / LOCK_NAME).write_text("{", "utf-8")
+    with pytest.raises(ExportError, match=f"{LOCK_NAME} is damaged"):
+        export.status(repository)
+
+
+def test_without_its_packages_the_export_names_the_extra(repository, monkeypatch):
+    for stage in ("convert", "verify"):
+        monkeypatch.delitem(sys.modules, f"imagier_server.export.{stage}", raising=False)
+        monkeypatch.delattr(export, stage, raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ExportError, match=r"onnx is not installed; run: pip install 'imagier\[export,cpu\]'"):
+        export.export_models(repository, [ROLE])

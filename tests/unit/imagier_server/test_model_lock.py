@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of what is installed: written, read back, and compared with the files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from imagier_server.model_lock import (
+    LOCK_NAME,
+    LockedFile,
+    LockedModel,
+    ModelLockError,
+    damaged_files,
+    read_lock,
+    verify_files,
+    write_lock_text,
+)
+
+GRAPH = b"a graph"
+
+
+@pytest.fixture
+def model() -> LockedModel:
+    return LockedModel(
+        role="tagger",
+        brand="brand",
+        version="1.2",
+        source="https://example.org/",
+        source_digest="0" * 64,
+        recipe=3,
+        licence="MIT",
+        research_only=True,
+        languages=("en", "zh-Hans"),
+        files={"tagger/1/model.onnx": LockedFile(hashlib.sha256(GRAPH).hexdigest(), len(GRAPH))},
+        tools={"onnx": "1"},
+    )
+
+
+@pytest.fixture
+def repository(tmp_path: Path, model: LockedModel) -> Path:
+    (tmp_path / "tagger/1").mkdir(parents=True)
+    (tmp_path / "tagger/1/model.onnx").write_bytes(GRAPH)
+    (tmp_path / LOCK_NAME).write_text(write_lock_text({"tagger": model}), "utf-8")
+    return tmp_path
+
+
+def test_it_reads_what_was_written(repository, model):
+    assert read_lock(repository) == {"tagger": model}
+    assert read_lock(repository)["tagger"].full_version == "brand 1.2"
+
+
+def test_nothing_was_ever_exported(tmp_path):
+    assert read_lock(tmp_path) == {}
+    assert verify_files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": {"tagger": {}}}', '{"models": {"tagger": {"files": 1}}}'])
+def test_a_damaged_record_is_an_error(tmp_path, text):
+    (tmp_path / LOCK_NAME).write_text(text, "utf-8")
+    with pytest.raises(ModelLockError, match="export the models again"):
+        read_lock(tmp_path)
+
+
+def test_a_field_of_a_later_version_is_an_error(repository):
+    lock = repository / LOCK_NAME
+    rows = json.loads(lock.read_text("utf-8"))
+    rows["models"]["tagger"]["colour"] = "blue"
+    lock.write_text(json.dumps(rows), "utf-8")
+    with pytest.raises(ModelLockError):
+        read_lock(repository)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"b graph", b"a graph and more"])
+def test_a_file_that_is_not_the_installed_one_is_named(repository, model, content):
+    path = repository / "tagger/1/model.onnx"
+    path.unlink() if content is None else path.write_bytes(content)
+    assert damaged_files(repository, model) == ("tagger/1/model.onnx",)
+    assert verify_files(repository) == {"tagger": ("tagger/1/model.onnx",)}
+
+
+def test_whole_files_are_not_named(repository):
+    assert verify_files(repository) == {"tagger": ()}
