@@ -28,7 +28,7 @@ Found = tuple[Path, UnreadableFileError | None]
 
 def annotate(argv: Sequence[str]) -> int:
     """Runs `imagier annotate`; returns the exit status: 0, 1 some pictures failed, 2 usage, 3 no server, 130 Ctrl-C."""
-    options = _parser().parse_args(argv)
+    options = arguments(argv)
     try:
         return asyncio.run(_annotate(options))
     except KeyboardInterrupt:
@@ -39,9 +39,11 @@ def annotate(argv: Sequence[str]) -> int:
         return BROKEN_PIPE
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What was asked for; ends the process with status 2 if that cannot be understood."""
     parser = argparse.ArgumentParser(
         prog="imagier annotate",
+        allow_abbrev=False,
         description="Annotates pictures. Without --server it starts a server of its own and stops it at the end.",
         epilog="Exit status: 0 all annotated, 1 some failed, 2 wrong usage, 3 no server, 130 interrupted.",
     )
@@ -68,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--concurrency", type=_positive, default=8, metavar="N", help="pictures held at once (default: 8)"
     )
-    return parser
+    return parser.parse_args(argv)
 
 
 async def _annotate(options: argparse.Namespace) -> int:

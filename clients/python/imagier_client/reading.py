@@ -33,8 +33,8 @@ def read_image(image: Image, limits: Limits) -> bytes:
             _check_size(found.st_size, most)
             # The file may be growing.
             content = file.read() if most is None else file.read(most + 1)
-    except OSError as error:
-        raise UnreadableFileError(error.strerror or type(error).__name__, field="image") from error
+    except (OSError, ValueError) as error:  # a name with a null character is a ValueError
+        raise UnreadableFileError(getattr(error, "strerror", None) or str(error), field="image") from error
     _check_size(len(content), most)
     return content
 

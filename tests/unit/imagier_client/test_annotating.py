@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of `imagier annotate`; what it does with them is proved before a scripted server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from imagier_client.annotating import annotate, arguments
+
+
+def test_the_defaults() -> None:
+    options = arguments(["a.jpg", "b"])
+    assert options.paths == [Path("a.jpg"), Path("b")]
+    assert (options.tasks, options.languages, options.format) == (("tags", "text"), ("en",), "table")
+    assert (options.server, options.draw, options.max_tags, options.min_score) == (None, None, None, None)
+    assert options.concurrency == 8
+
+
+def test_lists_are_forgiving() -> None:
+    options = arguments(["a", "--tasks", "text, tags,", "--languages", " fr,en "])
+    assert (options.tasks, options.languages) == (("text", "tags"), ("fr", "en"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["a", "--tasks", "text,smell"],
+        ["a", "--tasks", ","],
+        ["a", "--concurrency", "0"],
+        ["a", "--concurrency", "-1"],
+        ["a", "--max-tags", "x"],
+        ["a", "--serve", "x"],
+    ],
+)
+def test_wrong_usage_ends_with_two(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        annotate(wrong)
+    assert caught.value.code == 2

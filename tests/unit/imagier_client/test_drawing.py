@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawn copies: the right pixels change, the right files are written, no other file is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from imagier.v1.annotator_pb2 import AnnotateResponse
+from imagier_client.codec import decode_annotation
+from imagier_client.drawing import DrawingError, Drawings, annotated, colour_of
+from imagier_client.messages import Annotation
+from PIL import Image, ImageChops
+
+BOX = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.5), (0.25, 0.5))
+
+
+def annotation(*boxes: tuple[tuple[float, float], ...]) -> Annotation:
+    made = AnnotateResponse(width=1000, height=800)
+    made.tags.tags.add(id="n1", score=0.5).names["en"] = "cat"
+    made.text.SetInParent()
+    for box in boxes:
+        line = made.text.lines.add(text="word", confidence=0.9)
+        for x, y in box:
+            line.normalized_polygon.add(x=x, y=y)
+    return decode_annotation(made, ("en",))
+
+
+@pytest.mark.parametrize("ground", ["black", "white", "navy", "gray", "red", "lime"])
+def test_a_frame_and_its_number_can_be_seen_on_any_ground(ground: str) -> None:
+    picture = Image.new("RGB", (1000, 800), ground)
+    drawn = annotated(picture, annotation(BOX))
+    assert drawn.height == 800
+    changed = ImageChops.difference(drawn.crop((0, 0, 1000, 800)), picture).convert("L").point(lambda v: 255 * (v > 40))
+    left, top, right, bottom = changed.getbbox()
+    assert 200 < left < 246  # the number, before the box
+    assert (top, right, bottom) == (pytest.approx(200, abs=4), pytest.approx(750, abs=4), pytest.approx(400, abs=4))
+    for corner in ((250, 200), (500, 200), (750, 300), (500, 400)):
+        assert changed.crop((corner[0] - 4, corner[1] - 4, corner[0] + 4, corner[1] + 4)).getbbox()
+    # What is read stays readable: nothing is drawn inside.
+    assert changed.crop((256, 206, 744, 394)).getbbox() is None
+
+
+def test_the_margin_holds_the_list() -> None:
+    drawn = annotated(Image.new("RGB", (1000, 800)), annotation(BOX))
+    margin = drawn.crop((1000, 0, *drawn.size))
+    assert margin.width == 400
+    colours = margin.getcolors(2**20)
+    assert colours is not None
+    assert max(colours)[1] == (255, 255, 255)
+    assert colour_of(1) in {colour for _, colour in colours}
+
+
+def test_a_small_picture_is_enlarged_and_a_number_at_its_edge_goes_outside() -> None:
+    drawn = annotated(Image.new("RGB", (300, 200), "teal"), annotation(((0, 0.1), (1, 0.1), (1, 0.9), (0, 0.9))))
+    assert drawn.height == 600
+    assert drawn.width > 900 + 360
+
+
+def test_boxes_that_leave_the_picture_or_have_no_width_are_no_failure() -> None:
+    odd = annotation(((-0.1, -0.1), (1.2, 0.1), (1.1, 1.3), (-0.2, 1.1)), ((0.5, 0.5),) * 4)
+    assert annotated(Image.new("RGB", (50, 2000)), odd).height == 2000
+
+
+def save(path: Path, size: tuple[int, int] = (40, 30), **options: object) -> Path:
+    Image.new("RGB", size, "teal").save(path, **options)
+    return path
+
+
+def test_names_are_unique_and_no_input_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    pictures = [
+        save(tmp_path / "x.png"),
+        save(tmp_path / "X.png"),
+        save(tmp_path / "b" / "x.png"),
+        save(tmp_path / "x.jpg"),
+        save(tmp_path / "x.annotated.png"),
+    ]
+    before = [path.read_bytes() for path in pictures]
+    drawings = Drawings(tmp_path, pictures)
+    written = [drawings.draw(path, annotation(BOX)).name for path in pictures]
+    assert written == [
+        "x-2.annotated.png",
+        "X-3.annotated.png",
+        "x-4.annotated.png",
+        "x.annotated.jpg",
+        "x.annotated.annotated.png",
+    ]
+    assert [path.read_bytes() for path in pictures] == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_second_run_writes_the_same_files(tmp_path: Path) -> None:
+    picture = save(tmp_path / "x.png")
+    for _ in range(2):
+        Drawings(tmp_path / "out", [picture]).draw(picture, annotation(BOX))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.annotated.png"]
+
+
+def test_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = save(tmp_path / "x.jpg", (1000, 600), exif=exif)
+    drawn = Image.open(Drawings(tmp_path, [picture]).draw(picture, annotation(BOX)))
+    assert drawn.height == 1000
+    assert drawn.getexif().get(0x0112) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "suffix", "seen"),
+    [
+        ("RGBA", (255, 0, 0, 0), "png", (255, 255, 255)),
+        ("P", 0, "gif", (0, 0, 0)),
+        ("L", 128, "png", (128, 128, 128)),
+        ("LA", (0, 0), "png", (255, 255, 255)),
+        ("1", 1, "tiff", (255, 255, 255)),
+        ("I;16", 32896, "png", (128, 128, 128)),
+        ("CMYK", (0, 0, 0, 0), "jpg", (255, 255, 255)),
+        ("F", 0.0, "tiff", (0, 0, 0)),
+    ],
+)
+def test_any_kind_of_pixel(
+    tmp_path: Path, mode: str, colour: float | tuple[int, ...], suffix: str, seen: tuple[int, int, int]
+) -> None:
+    picture = tmp_path / f"x.{suffix}"
+    Image.new(mode, (1000, 800), colour).save(picture)
+    drawn = Image.open(Drawings(tmp_path, [picture]).draw(picture, annotation(BOX)))
+    assert drawn.getpixel((900, 700)) == pytest.approx(seen, abs=2)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\nbroken", b"\xff\xd8\xff\xe0broken"])
+def test_what_is_no_picture(tmp_path: Path, content: bytes) -> None:
+    picture = tmp_path / "x.png"
+    picture.write_bytes(content)
+    with pytest.raises(DrawingError) as caught:
+        Drawings(tmp_path / "out", [picture]).draw(picture, annotation(BOX))
+    assert str(tmp_path) not in str(caught.value)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_picture_that_has_vanished(tmp_path: Path) -> None:
+    with pytest.raises(DrawingError, match="No such file"):
+        Drawings(tmp_path / "out", []).draw(tmp_path / "x.png", annotation(BOX))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pictures the command's arguments mean."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from imagier_client import paths
+from imagier_client.errors import UnreadableFileError
+from imagier_client.paths import find_pictures
+
+
+def names(folder: Path, *arguments: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path, _ in find_pictures(arguments or [folder])]
+
+
+def test_folders_are_searched_in_order_and_hidden_entries_skipped(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "z/c.heic", "z/.d.png", ".git/e.png", "readme.md", "film.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    assert names(tmp_path) == ["a.png", "b.JPG", "z/c.heic"]
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b"\xff\xd8\xff\xe0", True),
+        (b"\x89PNG\r\n\x1a\n", True),
+        (b"GIF89a", True),
+        (b"RIFF\0\0\0\0WEBPVP8 ", True),
+        (b"RIFF\0\0\0\0WAVEfmt ", False),
+        (b"II*\0", True),
+        (b"\0\0\0\x1cftypavif", True),
+        (b"\0\0\0\x1cftypheic", True),
+        (b"\0\0\0\x1cftypisom", False),
+        (b"#!/bin/sh", False),
+        (b"", False),
+    ],
+)
+def test_without_a_suffix_the_first_bytes_tell(tmp_path: Path, head: bytes, found: bool) -> None:
+    (tmp_path / "IMG1").write_bytes(head)
+    assert names(tmp_path) == (["IMG1"] if found else [])
+
+
+def test_a_file_is_taken_as_given_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".hidden.txt").write_text("")
+    assert names(tmp_path, tmp_path / ".hidden.txt") == [".hidden.txt"]
+
+
+def test_links_to_folders_are_not_followed_links_to_files_are(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "b.jpg").symlink_to("a.jpg")
+    assert names(tmp_path) == ["a.jpg", "b.jpg"]
+
+
+def test_a_pipe_without_a_suffix_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert names(tmp_path) == []
+
+
+def test_what_is_not_there_is_an_answer_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    found = list(find_pictures([tmp_path / "missing", Path("a\0b"), tmp_path / "a.jpg"]))
+    assert [type(error) for _, error in found] == [UnreadableFileError, UnreadableFileError, type(None)]
+    assert str(found[0][1]) == "No such file or directory"
+
+
+def test_a_folder_that_may_not_be_read_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "a.jpg").write_bytes(b"")
+    real = os.scandir
+
+    def scandir(path: Path) -> object:
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(paths.os, "scandir", scandir)
+    found = list(find_pictures([tmp_path]))
+    assert [(path.name, error and str(error)) for path, error in found] == [
+        ("a.jpg", None),
+        ("locked", "Permission denied"),
+    ]

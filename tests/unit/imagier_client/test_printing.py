@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes to standard output and what to standard error, on a terminal and off it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from imagier.v1.annotator_pb2 import AnnotateResponse
+from imagier_client.codec import decode_annotation
+from imagier_client.errors import InvalidImageError
+from imagier_client.printing import Printer, failures
+
+RUN = """
+from pathlib import Path
+from imagier.v1.annotator_pb2 import AnnotateResponse
+from imagier_client.codec import decode_annotation
+from imagier_client.errors import InvalidImageError
+from imagier_client.printing import Printer
+response = AnnotateResponse(width=3)
+response.text.lines.add(text="Rue des Lilas", confidence=1)
+with Printer("table", ("en",), 2) as printer:
+    printer.print(Path("a.jpg"), decode_annotation(response))
+    printer.print(Path("b.jpg"), InvalidImageError("cannot be read"))
+"""
+
+
+def on_a_terminal(*, output_too: bool) -> tuple[str, str]:
+    """What a run shows on a terminal, and what it writes to a standard output that is none."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        stdout=theirs if output_too else subprocess.PIPE,
+        stderr=theirs,
+        env={"TERM": "xterm-256color", "COLUMNS": "100", "LANG": "C.UTF-8"},
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(ours, 4096)
+        except OSError:  # how Linux says that nobody holds the other end
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(ours)
+    written = process.communicate()[0] or b""
+    assert process.returncode == 0
+    return shown.decode(), written.decode()
+
+
+def test_a_terminal_shows_progress_and_answers() -> None:
+    shown, _ = on_a_terminal(output_too=True)
+    assert "annotating" in shown
+    assert "2/2" in shown
+    assert "Rue des Lilas" in shown
+    assert "cannot be read" in shown
+
+
+def test_progress_does_not_get_into_a_file() -> None:
+    shown, written = on_a_terminal(output_too=False)
+    assert "2/2" in shown
+    assert "Rue des Lilas" not in shown
+    assert "Rue des Lilas" in written
+    assert "\x1b" not in written
+    assert "cannot be read" not in written
+
+
+def test_off_a_terminal_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
+    response = AnnotateResponse(width=3)
+    response.text.lines.add(text="word " * 60, confidence=1)
+    with Printer("table", ("en",), 2) as printer:
+        printer.print(Path("a.jpg"), decode_annotation(response))
+        printer.print(Path("b.jpg"), InvalidImageError("cannot be read"))
+        printer.note("[by the way]")
+    out, err = capsys.readouterr()
+    assert "word " * 59 in out
+    assert err == "b.jpg: cannot be read [INVALID_IMAGE]\n[by the way]\n"
+
+
+def test_what_failed_of_a_picture() -> None:
+    response = AnnotateResponse()
+    response.tags.status.code = 14
+    response.text.SetInParent()
+    assert [error.code for error in failures(decode_annotation(response))] == ["UNAVAILABLE"]
+    assert failures(error := InvalidImageError("no")) == [error]

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table for people, as text."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from imagier.v1.annotator_pb2 import AnnotateResponse
+from imagier_client import table
+from imagier_client.codec import decode_annotation
+from imagier_client.errors import InvalidImageError
+from rich.console import Console, RenderableType
+
+
+def text(renderable: RenderableType, width: int = 200, *, terminal: bool = False) -> str:
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=terminal, markup=False, highlight=False, emoji=False)
+    console.print(renderable)
+    return file.getvalue()
+
+
+def rows(response: AnnotateResponse, *languages: str) -> list[list[str]]:
+    shown = text(table.picture(Path("a.jpg"), decode_annotation(response, languages), languages))
+    return [[cell.strip() for cell in line.strip().split("  ") if cell.strip()] for line in shown.splitlines()]
+
+
+def response() -> AnnotateResponse:
+    made = AnnotateResponse(width=640, height=480)
+    tag = made.tags.tags.add(id="n1", score=0.756)
+    tag.names.update({"en": "Egyptian cat", "fr": "mau égyptien"})
+    made.text.lines.add(text="[bold]Rue :cat: des Lilas", confidence=0.999)
+    return made
+
+
+def test_a_picture() -> None:
+    assert rows(response(), "fr", "en") == [
+        ["a.jpg", "640 x 480"],
+        ["tag", "mau égyptien", "Egyptian cat", "0.76"],
+        ["text", "[bold]Rue :cat: des Lilas", "1.00"],
+        [],
+    ]
+
+
+def test_an_unknown_language_has_no_column() -> None:
+    made = response()
+    made.tags.unknown_languages.append("eo")
+    assert rows(made, "eo", "fr-CA")[1] == ["tag", "mau égyptien", "0.76"]
+    assert rows(made, "eo")[1] == ["tag", "Egyptian cat", "0.76"]
+
+
+def test_nothing_found_is_said() -> None:
+    made = AnnotateResponse()
+    made.tags.SetInParent()
+    made.text.SetInParent()
+    assert rows(made, "en")[1:3] == [["tag", "none"], ["text", "none"]]
+
+
+def test_a_task_that_failed_is_said() -> None:
+    made = response()
+    made.text.Clear()
+    made.text.status.code, made.text.status.message = 14, "no engine"
+    assert rows(made, "en")[2] == ["text", "no engine [UNAVAILABLE]"]
+
+
+def test_a_failed_picture() -> None:
+    assert text(table.failure(Path("a.jpg"), InvalidImageError("cannot be read"))) == (
+        "a.jpg: cannot be read [INVALID_IMAGE]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain", "plain"),
+        ("été 猫 ✓", "été 猫 ✓"),
+        ("a\x1b[31mred", "a\\x1b[31mred"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("right\u202eleft", "right\\u202eleft"),
+        ("caf\udce9", "caf\\udce9"),
+        ("12\u202f000\u00a0€", "12\u202f000\u00a0€"),
+    ],
+)
+def test_nothing_in_a_name_or_a_text_moves_the_cursor(raw: str, shown: str) -> None:
+    assert table.printable(raw) == shown
+
+
+def test_a_narrow_terminal_folds() -> None:
+    made = response()
+    made.text.lines[0].text = "long " * 40
+    shown = text(table.picture(Path("a.jpg"), decode_annotation(made, ("en",)), ("en",)), 40, terminal=True)
+    assert (
+        max(len(line) for line in text(table.picture(Path("a"), decode_annotation(made), ("en",)), 40).split("\n"))
+        <= 40
+    )
+    assert shown.count("long") == 40
