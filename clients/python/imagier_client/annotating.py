@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from imagier_client.aio import AsyncClient
@@ -136,8 +136,16 @@ async def _answers(
         raise lost
 
 
-def _server(address: str | None, printer: Printer) -> AbstractAsyncContextManager[str]:
-    return nullcontext(address) if address else running(printer.note)
+@asynccontextmanager
+async def _server(address: str | None, printer: Printer) -> AsyncGenerator[str, None]:
+    if address is not None:
+        yield address
+        return
+    with ExitStack() as stack:
+        stack.callback(printer.started)
+        async with running(printer.starting) as own:
+            stack.close()
+            yield own
 
 
 def _list(argument: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -16,22 +16,23 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "page")
 OUTPUT = Path("demo-out")
 
 
-def write_samples(folder: Path) -> None:
-    """Writes scikit-image's photographs and our own drawings into `folder`."""
+def write_samples(folder: Path) -> list[Path]:
+    """Writes scikit-image's photographs and our own drawings into `folder`; returns their paths."""
     from skimage import data  # noqa: PLC0415 - brings numpy, which the client does not need
 
     pictures = {name: Image.fromarray(getattr(data, name)()) for name in PHOTOGRAPHS}
     pictures |= {"street-sign": samples.street_sign(), "receipt": samples.receipt()}
+    folder.mkdir(exist_ok=True)
     for name, picture in pictures.items():
         picture.save(folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in pictures]
 
 
-def run() -> int:
-    """Returns the exit status of `imagier annotate`."""
-    with tempfile.TemporaryDirectory(prefix="imagier-demo-") as folder:
-        write_samples(Path(folder))
-        return annotate([folder, "--languages", "en,fr", "--draw", str(OUTPUT), *sys.argv[1:]])
+def run(arguments: Sequence[str]) -> int:
+    """Returns the exit status of `imagier annotate`. The originals lie beside the copies, for comparison."""
+    paths = map(str, write_samples(OUTPUT))
+    return annotate([*paths, "--languages", "en,fr", "--draw", str(OUTPUT), *arguments])
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run(sys.argv[1:]))

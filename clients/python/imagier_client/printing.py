@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
 from rich.text import Text
 
 from imagier_client import jsonl, table
@@ -51,6 +53,7 @@ class Printer:
             transient=True,
             disable=not self._err.is_terminal,
         )
+        self._status: Status | None = None
         self._task = self._progress.add_task("annotating", total=total)
 
     def __enter__(self) -> Self:
@@ -70,6 +73,22 @@ class Printer:
             self._err.print(table.failure(path, error), soft_wrap=True)
         self._progress.advance(self._task)
 
+    def starting(self, line: str) -> None:
+        """A line that a starting server says: its progress in one place on a terminal, anything graver as a note that stays."""
+        level, text = _said(line)
+        if level != "info" or not self._err.is_terminal:
+            self.note(text)
+        elif self._status is None:
+            self._status = self._err.status(Text(table.printable(text), "dim"))
+            self._status.start()
+        else:
+            self._status.update(Text(table.printable(text), "dim"))
+
+    def started(self) -> None:
+        """The server is ready, or will never be."""
+        if self._status is not None:
+            self._status.stop()
+
     def note(self, text: str) -> None:
         """A line about the run itself."""
         self._err.print(Text(table.printable(text), "dim"), soft_wrap=True)
@@ -80,6 +99,15 @@ def failures(outcome: Annotation | ImagierClientError) -> list[ImagierClientErro
     if isinstance(outcome, ImagierClientError):
         return [outcome]
     return [result.error for result in (outcome.tags, outcome.text) if result is not None and result.error is not None]
+
+
+def _said(line: str) -> tuple[str, str]:
+    """Level and words of a line of the server's log; a line that is none (Python's own last words, say) counts as an error."""
+    try:
+        record = json.loads(line)
+        return record["level"], record.get("progress") or record["event"]
+    except (ValueError, TypeError, KeyError):
+        return "error", line
 
 
 def _console(*, stderr: bool) -> Console:

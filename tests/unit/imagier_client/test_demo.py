@@ -10,18 +10,19 @@ from imagier_client import demo
 from PIL import Image
 
 
-def test_it_annotates_photographs_and_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_annotates_photographs_and_drawings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: dict[str, tuple[int, int]] = {}
 
     def annotate(arguments: list[str]) -> int:
-        for path in Path(arguments[0]).iterdir():
-            with Image.open(path) as picture:
-                seen[path.stem] = picture.size
-        assert arguments[1:] == ["--languages", "en,fr", "--draw", "demo-out", "--server", "there"]
+        for argument in arguments[:7]:
+            with Image.open(argument) as picture:
+                seen[argument] = picture.size
+        assert arguments[7:] == ["--languages", "en,fr", "--draw", "demo-out", "--server", "there"]
         return 5
 
     monkeypatch.setattr(demo, "annotate", annotate)
-    monkeypatch.setattr("sys.argv", ["demo", "--server", "there"])
-    assert demo.run() == 5
-    assert sorted(seen) == ["astronaut", "chelsea", "coffee", "page", "receipt", "rocket", "street-sign"]
+    monkeypatch.chdir(tmp_path)
+    assert demo.run(["--server", "there"]) == 5
+    names = ("astronaut", "chelsea", "coffee", "rocket", "page", "street-sign", "receipt")
+    assert list(seen) == [f"demo-out/{name}.png" for name in names]
     assert all(min(size) > 100 for size in seen.values())

@@ -23,7 +23,11 @@ from imagier_client.errors import InvalidImageError
 from imagier_client.printing import Printer
 response = AnnotateResponse(width=3)
 response.text.lines.add(text="Rue des Lilas", confidence=1)
-with Printer("table", ("en",), 2) as printer:
+printer = Printer("table", ("en",), 2)
+for line in ('{"level": "info", "event": "loading"}', '{"level": "info", "event": "almost"}', "a warning"):
+    printer.starting(line)
+printer.started()
+with printer:
     printer.print(Path("a.jpg"), decode_annotation(response))
     printer.print(Path("b.jpg"), InvalidImageError("cannot be read"))
 """
@@ -56,6 +60,8 @@ def on_a_terminal(*, output_too: bool) -> tuple[str, str]:
 
 def test_a_terminal_shows_progress_and_answers() -> None:
     shown, _ = on_a_terminal(output_too=True)
+    assert "almost" in shown
+    assert "a warning" in shown
     assert "annotating" in shown
     assert "2/2" in shown
     assert "Rue des Lilas" in shown
@@ -81,6 +87,25 @@ def test_off_a_terminal_nothing_moves(capsys: pytest.CaptureFixture[str]) -> Non
     out, err = capsys.readouterr()
     assert "word " * 59 in out
     assert err == "b.jpg: cannot be read [INVALID_IMAGE]\n[by the way]\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            '{"level": "info", "event": "engine", "progress": "Triton: 1 of 4 models loaded"}',
+            "Triton: 1 of 4 models loaded",
+        ),
+        ('{"level": "error", "event": "the port is taken"}', "the port is taken"),
+        ("Traceback (most recent call last):", "Traceback (most recent call last):"),
+        ("[1, 2]", "[1, 2]"),
+    ],
+)
+def test_a_starting_server_is_quoted(line: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printer = Printer("table", ("en",), 1)
+    printer.starting(line)
+    printer.started()
+    assert capsys.readouterr().err == f"{shown}\n"
 
 
 def test_what_failed_of_a_picture() -> None:
