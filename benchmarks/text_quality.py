@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import time
 from collections import defaultdict
@@ -24,7 +25,6 @@ from imagier_server.decode.formats import sniff
 from imagier_server.messages import Picture, Tensors, TextOptions
 from imagier_server.tasks.text import TextTask
 from imagier_server.timings import Stage
-from PIL import Image
 from rapidocr import RapidOCR
 from text_pages import WrittenLine, pages
 
@@ -32,6 +32,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Corners = Sequence[Sequence[float]]
 
+CAPS = Caps(pixels=10**8, side=10**5)
 OVERLAP = 0.5
 """Two boxes are of one line if they share at least this part of their union."""
 
@@ -154,24 +155,31 @@ def errors(read: Sequence[Read], truth: Sequence[WrittenLine]) -> int:
     )
 
 
-def our_reading(task: TextTask, steps: InProcess, picture: Picture) -> list[Read]:
-    text = asyncio.run(task.run(picture, TextOptions(), (), steps))
+def our_reading(task: TextTask, steps: InProcess, image: bytes) -> list[Read]:
+    """As the gateway does it: decoded at the scale that the task asks for."""
+    pixels, width, height = decode(image, sniff(image), CAPS, task.scale)
+    text = asyncio.run(task.run(Picture(np.asarray(pixels), width, height), TextOptions(), (), steps))
     return [Read(line.text, [(point.x, point.y) for point in line.polygon]) for line in text.lines]
 
 
-def their_reading(engine: RapidOCR, pixels: np.ndarray) -> list[Read]:
+def their_reading(engine: RapidOCR, image: bytes) -> list[Read]:
+    """The same pixels at full size, in OpenCV's order of channels."""
+    pixels = np.asarray(decode(image, sniff(image), CAPS, lambda _width, _height: 1.0)[0])
     found = engine(np.ascontiguousarray(pixels[:, :, ::-1]))
     if found.boxes is None or found.txts is None:
         return []
     return [Read(text, corners.tolist()) for text, corners in zip(found.txts, found.boxes, strict=True)]
 
 
-def sample_pictures(folder: Path) -> Iterator[tuple[str, Image.Image]]:
-    """The upright pictures in `folder` as our decoder gives them, at full size."""
-    for path in sorted(folder.iterdir()):
+def pictures(samples: Path | None) -> Iterator[tuple[str, str, bytes, tuple[WrittenLine, ...]]]:
+    """Name, group, file and truth (if known) of every picture; of the samples only the upright ones."""
+    for page in pages():
+        file = io.BytesIO()
+        page.image.save(file, "PNG", compress_level=1)
+        yield page.name, "drawn", file.getvalue(), page.lines
+    for path in sorted(samples.iterdir()) if samples else ():
         if path.suffix not in {".txt", ".md"} and "rotated" not in path.name:
-            data = path.read_bytes()
-            yield path.name, decode(data, sniff(data), Caps(10**8, 10**5), lambda _width, _height: 1.0)[0]
+            yield path.name, "samples", path.read_bytes(), ()
 
 
 def main() -> None:
@@ -179,44 +187,45 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, help="a folder of upright pictures to read too")
     parser.add_argument("--models", type=Path, default=Path("model_repository"))
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
-    parser.add_argument(
-        "--differences", action="store_true", help="print each pair of lines that differ (drawn pages only)"
-    )
+    parser.add_argument("--differences", action="store_true", help="print each line that differs")
     options = parser.parse_args()
     task, steps = TextTask.load(options.models), InProcess(options.models)
     engine = RapidOCR(params={"Global.log_level": "error"})
     scores: dict[str, Score] = defaultdict(Score)
     seconds = 0.0
 
-    def compare(names: Sequence[str], image: Image.Image, truth: Sequence[WrittenLine]) -> None:
-        nonlocal seconds
-        pixels = np.asarray(image)
-        ours = our_reading(task, steps, Picture(pixels, image.width, image.height))
+    for name, group, image, truth in pictures(options.samples):
+        ours = our_reading(task, steps, image)
         started = time.perf_counter()
-        theirs = their_reading(engine, pixels)
+        theirs = their_reading(engine, image)
         seconds += time.perf_counter() - started
-        for name in names:
-            scores[name].add(ours, theirs, truth)
-        if options.differences and truth:
-            for a, b in match(ours, theirs):
-                if a.text != b.text:
-                    print(f"{names[0]}\n  ours   {a.text}\n  theirs {b.text}")
-
-    for page in pages():
-        compare((page.name, *page.name.split("-")[:2], "drawn"), page.image, page.lines)
-    if options.samples:
-        for name, image in sample_pictures(options.samples):
-            compare((name, "samples"), image, ())
+        for each in (name, "all", group, *(name.split("-")[:2] if truth else ())):
+            scores[each].add(ours, theirs, truth)
+        if options.differences:
+            print_differences(name, ours, theirs)
     groups = {name: score.row() for name, score in scores.items() if score.pictures > 1}
     print_table(groups)
-    pictures = sum(scores[name].pictures for name in ("drawn", "samples"))
+    read = scores["all"].pictures
     print(
-        "\nMilliseconds a picture:",
-        {name: round(1000 * each / pictures, 1) for name, each in steps.seconds.items()},
-        f"RapidOCR {1000 * seconds / pictures:.0f}",
+        "\nMilliseconds a picture: "
+        + ", ".join(f"{name} {1000 * each / read:.1f}" for name, each in steps.seconds.items())
     )
+    print(f"RapidOCR {1000 * seconds / read:.1f}, decoding included")
     if options.out:
         options.out.write_text(json.dumps({name: score.row() for name, score in scores.items()}, indent=1))
+
+
+def print_differences(name: str, ours: Sequence[Read], theirs: Sequence[Read]) -> None:
+    pairs = match(ours, theirs)
+    for a, b in pairs:
+        if a.text != b.text:
+            print(f"{name}\n  ours   {a.text}\n  theirs {b.text}")
+    for label, lines in (
+        ("ours only  ", [a for a in ours if all(a is not pair[0] for pair in pairs)]),
+        ("theirs only", [b for b in theirs if all(b is not pair[1] for pair in pairs)]),
+    ):
+        for line in lines:
+            print(f"{name}\n  {label} {line.text}")
 
 
 def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:

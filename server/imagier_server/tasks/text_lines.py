@@ -20,6 +20,8 @@ ORIENTER_WIDTH = 192
 PADDING = 127
 UPSIDE_DOWN = 0.9
 TALL = 1.5
+STRAIGHT = 1.04
+"""A box is straight if the upright box around it is at most this many times as large."""
 ORIENTER_ROWS, RECOGNIZER_ROWS = 16, 8
 """Most lines in one request: the `max_batch_size` of each model."""
 
@@ -53,20 +55,22 @@ def cut_lines(page: Pixels, quads: Quads) -> list[Line]:
 
 def _cut(page: Pixels, number: int, quad: npt.NDArray[np.float32]) -> Line:
     width, height = _sides(quad)
-    if height >= TALL * width:
+    tall = height >= TALL * width
+    if tall:
         quad, width, height = np.roll(quad, -1, axis=0), height, width
     columns = min(max(math.ceil(HEIGHT * width / height), 1), WIDTHS[-1])
-    corners = np.array([(0, 0), (columns, 0), (columns, HEIGHT), (0, HEIGHT)], np.float32)
-    # Corners are on the edges of pixels, OpenCV's grid is on their centres.
-    transform = cv2.getPerspectiveTransform(corners - 0.5, quad - 0.5)
-    pixels = cv2.warpPerspective(
-        page,
-        transform,
-        (columns, HEIGHT),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return Line(number, pixels, quad)  # type: ignore[arg-type]
+    (left, top), (right, bottom) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
+    if (right - left) * (bottom - top) < STRAIGHT * width * height:
+        # Most boxes: a plain resize takes a fifth of the time of a warp.
+        part = page[round(top) : round(bottom), round(left) : round(right)]
+        pixels = cv2.resize(np.rot90(part).copy() if tall else part, (columns, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    else:
+        # Corners are on the edges of pixels, OpenCV's grid is on their centres.
+        corners = np.array([(0, 0), (columns, 0), (0, HEIGHT)], np.float32)
+        transform = cv2.getAffineTransform(corners - 0.5, quad[[0, 1, 3]] - 0.5)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        pixels = cv2.warpAffine(page, transform, (columns, HEIGHT), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return Line(number, np.asarray(pixels, np.uint8), quad)
 
 
 def _sides(quad: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -17,9 +17,8 @@ MIN_SIDE = 736
 """The detector was trained on text of ordinary size; a picture whose short side is less is enlarged for it."""
 
 CANVAS_SIDES = (736, 1024, 1408, 2016)
-"""The detector's heights and widths: few, so that requests meet in a batch; multiples of its stride."""
+"""The detector's heights and widths: few, so that a graph's memory is laid out once for each; multiples of its stride of 32."""
 
-STRIDE = 32
 PADDING = 0
 
 
@@ -40,26 +39,20 @@ def reading_scale(width: int, height: int) -> float:
 def prepare_page(pixels: Pixels) -> Page:
     """`pixels` (height, width, 3) at their reading scale, and on the smallest canvas that holds them."""
     height, width = pixels.shape[:2]
-    scale = reading_scale(width, height)
-    if scale < 1.0:
-        pixels = _resize(pixels, _in_strides(width * scale), _in_strides(height * scale))
-        height, width = pixels.shape[:2]
-    enlarge = min(max(1.0, MIN_SIDE / min(width, height)), CANVAS_SIDES[-1] / max(width, height))
-    seen = _resize(pixels, _in_strides(width * enlarge), _in_strides(height * enlarge))
+    page = _resize(pixels, reading_scale(width, height))
+    height, width = page.shape[:2]
+    seen = _resize(page, min(max(1.0, MIN_SIDE / min(width, height)), CANVAS_SIDES[-1] / max(width, height)))
     seen_height, seen_width = seen.shape[:2]
     canvas = np.full((_canvas_side(seen_height), _canvas_side(seen_width), 3), PADDING, np.uint8)
     canvas[:seen_height, :seen_width] = seen
-    return Page(pixels, canvas, (seen_width / width, seen_height / height))
+    return Page(page, canvas, (seen_width / width, seen_height / height))
 
 
-def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
+def _resize(pixels: Pixels, scale: float) -> Pixels:
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
     if pixels.shape[:2] == (height, width):
         return pixels
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
-
-
-def _in_strides(side: float) -> int:
-    return max(STRIDE, round(side / STRIDE) * STRIDE)
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _canvas_side(side: int) -> int:
