@@ -22,6 +22,55 @@ from imagier_server.tasks.text_reading import Character, join, read_characters, 
 from imagier_server.timings import Stage
 
 DETECTOR, ORIENTER, RECOGNIZER = "text_detector", "text_line_orienter", "text_recognizer"
+LANGUAGES = (
+    *(
+        "af",
+        "az",
+        "bs",
+        "ca",
+        "cs",
+        "cy",
+        "da",
+        "de",
+        "en",
+        "es",
+        "et",
+        "eu",
+        "fi",
+        "fr",
+        "ga",
+        "gl",
+        "hr",
+        "hu",
+        "id",
+        "is",
+    ),
+    *(
+        "it",
+        "ja",
+        "ku",
+        "la",
+        "lb",
+        "lt",
+        "lv",
+        "mi",
+        "ms",
+        "mt",
+        "nl",
+        "no",
+        "oc",
+        "pl",
+        "pt",
+        "qu",
+        "rm",
+        "ro",
+        "sk",
+        "sl",
+    ),
+    *("sq", "sr-Latn", "sv", "sw", "tl", "tr", "uz", "vi", "zh-Hans", "zh-Hant"),
+)
+"""What PP-OCRv6 small was trained to read."""
+
 MIN_CONFIDENCE = 0.5
 IN_FLIGHT = 4
 
@@ -32,7 +81,7 @@ class TextTask:
 
     name: ClassVar[str] = "text"
     models: ClassVar[tuple[str, ...]] = (DETECTOR, ORIENTER, RECOGNIZER)
-    languages: ClassVar[tuple[str, ...]] = ("en", "fr", "zh")
+    languages: ClassVar[tuple[str, ...]] = LANGUAGES
     options: ClassVar[tuple[OptionInfo, ...]] = (
         OptionInfo("min_confidence", str(MIN_CONFIDENCE), 0.0, 1.0),
         OptionInfo("words", "false"),
@@ -63,7 +112,7 @@ class TextTask:
             return Text(())
         batches = await steps.compute(Stage.PREPARE, orienter_batches, lines)
         turned = await _infer_all(steps, ORIENTER, batches)
-        upside_down = np.concatenate([each["upside_down"] for each in turned])
+        upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
         lines = await steps.compute(Stage.PREPARE, ways_to_read, lines, upside_down)
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
         read = await _infer_all(steps, RECOGNIZER, batches)

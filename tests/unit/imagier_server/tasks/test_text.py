@@ -56,7 +56,7 @@ class Scripted:
                 probability[0, top:bottom, left:right] = 250
             return {"probability": probability}
         if model == ORIENTER:
-            return {"upside_down": np.full(rows, self.upside_down, np.float32)}
+            return {"upside_down": np.full((rows, 1), self.upside_down, np.float32)}
         columns = pixels.shape[2] // 8
         token_ids = np.zeros((rows, columns), np.int32)
         token_ids[:, : len(self.tokens)] = self.tokens
