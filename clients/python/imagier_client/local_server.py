@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 COMMAND = (sys.executable, "-m", "imagier_client.cli", "serve", "--port", "0", "--metrics-port", "0")
 STOP_SECONDS = 60.0
 """How long a server may take to end after SIGTERM; it drains first. Then it is killed."""
+ABANDON_SECONDS = 5.0
+"""The same while it is still starting: there is nothing to drain, and somebody has pressed Ctrl-C."""
 
 
 class ServerStartError(Exception):
@@ -44,16 +46,19 @@ async def running(show: Callable[[str], None], command: Sequence[str] = COMMAND)
     finally:
         os.close(ready_end)
     lines = _Lines(show)
+    patience = ABANDON_SECONDS
     listening = asyncio.create_task(lines.listen(server))
     try:
         address = await _address(ready, server)
         if not address:
             await listening
             raise ServerStartError(f"the server ended with status {await server.wait()} before it was ready")
+        patience = STOP_SECONDS
         lines.show = _quiet
         yield address
     finally:
-        await _stop(server)
+        lines.show = _quiet
+        await _stop(server, patience)
         await listening
 
 
@@ -99,11 +104,11 @@ async def _address(ready: int, server: Process) -> str:
         transport.close()
 
 
-async def _stop(server: Process) -> None:
+async def _stop(server: Process, patience: float) -> None:
     if server.returncode is None:
         server.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(server.wait(), STOP_SECONDS)
+            await asyncio.wait_for(server.wait(), patience)
         except TimeoutError:
             server.kill()
             await server.wait()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -86,6 +87,22 @@ async def test_its_standard_input_is_ours_to_close() -> None:
         async with running(heard.append, script(code)):
             pytest.fail("it is not ready")
     assert heard == ["pipe"]
+
+
+async def test_one_that_is_abandoned_while_it_starts_does_not_hold_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_server, "ABANDON_SECONDS", 0.2)
+    starting = asyncio.Event()
+
+    async def start() -> None:
+        # It hears SIGTERM only once it is ready, which it never is.
+        async with running(lambda _: starting.set(), script("print('loading', flush=True); signal.sigwait({10})")):
+            pytest.fail("it is not ready")
+
+    task = asyncio.create_task(start())
+    await asyncio.wait_for(starting.wait(), 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def descriptors() -> int:
