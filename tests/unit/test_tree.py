@@ -35,6 +35,7 @@ PROVED_BY = {
     "imagier_server/embedded/launcher.py": "e2e/test_embedded.py",
     "imagier_server/embedded/onnxruntime_backend/model.py": "e2e/test_embedded.py",
     "imagier_server/errors.py": "unit/imagier_server/transport/test_status.py",
+    "imagier_server/export/errors.py": "unit/imagier_server/export/test_export.py",
     "imagier_server/messages.py": "unit/test_tree.py",
     "imagier_server/metrics.py": "system/test_metrics.py",
     "imagier_server/tasks/registry.py": "contract/test_tasks.py",
@@ -45,12 +46,6 @@ PROVED_BY = {
     "imagier_server/transport/grpc_service.py": "integration/test_gateway.py",
     "imagier_server/transport/interceptors.py": "integration/test_gateway.py",
     "imagier_server/triton.py": "integration/test_triton.py",
-    "imagier_client/aio.py": "integration/test_client.py",
-    "imagier_client/blocking.py": "integration/test_client.py",
-    "imagier_client/channel.py": "integration/test_client.py",
-    "imagier_client/reading.py": "integration/test_client.py",
-    "imagier_client/retry.py": "integration/test_client.py",
-    "imagier_client/window.py": "integration/test_client.py",
 }
 
 
