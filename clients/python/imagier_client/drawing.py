@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
@@ -34,6 +35,10 @@ class Drawings:
 
     def __init__(self, folder: Path, pictures: Iterable[Path]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        with suppress(ImportError):  # comes with the server's extra; Pillow alone does not know HEIC
+            import pi_heif  # noqa: PLC0415
+
+            pi_heif.register_heif_opener(thumbnails=False)
         self._folder = folder
         # Compared without case: some file systems do not tell.
         self._taken = {os.path.realpath(picture).lower() for picture in pictures}

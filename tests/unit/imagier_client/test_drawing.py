@@ -141,3 +141,8 @@ def test_what_is_no_picture(tmp_path: Path, content: bytes) -> None:
 def test_a_picture_that_has_vanished(tmp_path: Path) -> None:
     with pytest.raises(DrawingError, match="No such file"):
         Drawings(tmp_path / "out", []).draw(tmp_path / "x.png", annotation(BOX))
+
+
+def test_heic_is_drawn_where_its_package_is(tmp_path: Path) -> None:
+    Drawings(tmp_path, [])
+    assert ".heic" in Image.registered_extensions()
