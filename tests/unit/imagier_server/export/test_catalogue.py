@@ -38,6 +38,17 @@ def test_a_row_states_its_terms_and_source(row):
 
 
 @ROWS
+def test_the_documentation_says_what_the_row_says(row):
+    page = (REPOSITORY.parent / "docs/models.md").read_text("utf-8")
+    source = f"[{row.source.distribution} {row.version}]({row.source.url})"
+    assert (
+        f"| `{row.role}` | {row.brand} | {source} | {row.code_licence} / {row.weights_licence} | {row.quality} |"
+        in page
+    )
+    assert f"| `{row.role}` | {row.inputs} | {row.outputs} |" in page
+
+
+@ROWS
 def test_the_config_carries_the_digest_of_the_weights_and_the_recipe(row):
     parameters = {name: value.string_value for name, value in config_of(row).parameters.items()}
     assert parameters["model_digest"] == row.source.sha256
