@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python benchmarks/soak.py`: 10 000 pictures in a row, and what they leave behind in memory, descriptors, tasks and shared memory.
+"""`python benchmarks/soak.py`: 10 000 pictures in a row, and what they leave in memory, descriptors, tasks and shared memory.
 
 Every fiftieth picture asks for text too, every hundredth is broken, and every two hundredth caller goes away at once.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hundreds of requests leave descriptors, threads, tasks, processes and shared memory where they were (benchmarks/soak.py: 10 000)."""
+"""Hundreds of requests leave descriptors, threads, tasks and shared memory where they were (benchmarks/soak.py: 10 000)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from real_server import ROOT, Server
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
-import soak  # noqa: E402
+import soak
 
 
 def test_nothing_grows(server: Server) -> None:
