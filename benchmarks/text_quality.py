@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads drawn pages (and a folder of pictures) with our text task and with RapidOCR's defaults, and compares what they say.
 
-python benchmarks/text_quality.py [--samples DIR] [--models DIR] [--out FILE.json]
+python benchmarks/text_quality.py [--samples DIR] [--repository DIR] [--out FILE.json] [--differences]
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Corners = Sequence[Sequence[float]]
 
+ROOT = Path(__file__).parents[1]
 CAPS = Caps(pixels=10**8, side=10**5)
 OVERLAP = 0.5
 """Two boxes are of one line if they share at least this part of their union."""
@@ -94,16 +95,15 @@ class Score:
             self.our_errors += errors(ours, truth)
             self.their_errors += errors(theirs, truth)
 
-    def row(self) -> dict[str, float]:
-        everything = self.lines + self.unmatched
+    def row(self) -> dict[str, float | None]:
         return {
             "pictures": self.pictures,
             "matched lines": self.lines,
             "unmatched lines": self.unmatched,
             "distance of matched": self.distance / max(self.lines, 1),
-            "distance of all": (self.distance + self.unmatched) / max(everything, 1),
-            "our CER": self.our_errors / self.characters if self.characters else float("nan"),
-            "their CER": self.their_errors / self.characters if self.characters else float("nan"),
+            "distance of all": (self.distance + self.unmatched) / max(self.lines + self.unmatched, 1),
+            "our CER": self.our_errors / self.characters if self.characters else None,
+            "their CER": self.their_errors / self.characters if self.characters else None,
         }
 
 
@@ -185,11 +185,11 @@ def pictures(samples: Path | None) -> Iterator[tuple[str, str, bytes, tuple[Writ
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=Path, help="a folder of upright pictures to read too")
-    parser.add_argument("--models", type=Path, default=Path("model_repository"))
-    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    parser.add_argument("--repository", type=Path, default=ROOT / "model_repository")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "text_quality.json")
     parser.add_argument("--differences", action="store_true", help="print each line that differs")
     options = parser.parse_args()
-    task, steps = TextTask.load(options.models), InProcess(options.models)
+    task, steps = TextTask.load(options.repository), InProcess(options.repository)
     engine = RapidOCR(params={"Global.log_level": "error"})
     scores: dict[str, Score] = defaultdict(Score)
     seconds = 0.0
@@ -203,16 +203,15 @@ def main() -> None:
             scores[each].add(ours, theirs, truth)
         if options.differences:
             print_differences(name, ours, theirs)
-    groups = {name: score.row() for name, score in scores.items() if score.pictures > 1}
-    print_table(groups)
-    read = scores["all"].pictures
-    print(
-        "\nMilliseconds a picture: "
-        + ", ".join(f"{name} {1000 * each / read:.1f}" for name, each in steps.seconds.items())
+    rows = {name: score.row() for name, score in scores.items() if score.pictures > 1}
+    milliseconds = {name: 1000 * each / scores["all"].pictures for name, each in steps.seconds.items()}
+    milliseconds["RapidOCR, decoding included"] = 1000 * seconds / scores["all"].pictures
+    print_table(rows)
+    print("\nMilliseconds a picture: " + ", ".join(f"{name} {each:.1f}" for name, each in milliseconds.items()))
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(
+        json.dumps({"groups": rows, "milliseconds a picture": milliseconds}, indent=2) + "\n", "utf-8"
     )
-    print(f"RapidOCR {1000 * seconds / read:.1f}, decoding included")
-    if options.out:
-        options.out.write_text(json.dumps({name: score.row() for name, score in scores.items()}, indent=1))
 
 
 def print_differences(name: str, ours: Sequence[Read], theirs: Sequence[Read]) -> None:
@@ -228,15 +227,15 @@ def print_differences(name: str, ours: Sequence[Read], theirs: Sequence[Read]) -
             print(f"{name}\n  {label} {line.text}")
 
 
-def print_table(rows: Mapping[str, Mapping[str, float]]) -> None:
-    names = list(next(iter(rows.values())))
-    print("| |" + "|".join(names) + "|\n|---|" + "---:|" * len(names))
+def print_table(rows: Mapping[str, Mapping[str, float | None]]) -> None:
+    names = list(rows["all"])
+    print(f"| |{'|'.join(names)}|\n|---|{'---:|' * len(names)}")
     for group, row in rows.items():
-        print(
-            f"| {group} |"
-            + "|".join(f"{row[name]:.4f}" if isinstance(row[name], float) else str(row[name]) for name in names)
-            + "|"
+        cells = (
+            f"{value:.4f}" if isinstance(value, float) else ("" if value is None else str(value))
+            for value in row.values()
         )
+        print(f"|{group}|{'|'.join(cells)}|")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -31,6 +32,7 @@ def find_boxes(probabilities: npt.NDArray[np.uint8], scale: tuple[float, float],
     "Real-time Scene Text Detection with Differentiable Binarization" (2020, arXiv:1911.08947), the core is grown on every side by
     area · ratio / perimeter; for a rectangle, which the core is taken to be, nothing more than its sides is needed.
     """
+    probabilities = probabilities[: math.ceil(height * scale[1]), : math.ceil(width * scale[0])]
     text = cv2.dilate(np.greater(probabilities, TEXT).view(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(text, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     found = []
