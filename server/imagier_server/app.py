@@ -56,13 +56,25 @@ async def serve(settings: Settings) -> None:
     _stop_on_signals(stopping)
     if settings.exit_with_parent:
         _stop_on_end_of_input(stopping)
-    async with running(settings, on_engine_lost) as address:
-        log(logging.INFO, "serving", address=address)
-        if settings.ready_fd is not None:
-            with os.fdopen(settings.ready_fd, "w") as ready:
-                ready.write(f"{address}\n")
-        await stopping.wait()
-        log(logging.INFO, "stopping", seconds=settings.drain_seconds)
+    serving = asyncio.Event()
+
+    async def run() -> None:
+        async with running(settings, on_engine_lost) as address:
+            serving.set()
+            log(logging.INFO, "serving", address=address)
+            if settings.ready_fd is not None:
+                with suppress(BrokenPipeError), os.fdopen(settings.ready_fd, "w") as ready:
+                    ready.write(f"{address}\n")
+            await stopping.wait()
+            log(logging.INFO, "stopping", seconds=settings.drain_seconds)
+
+    server, stop = asyncio.create_task(run()), asyncio.create_task(stopping.wait())
+    await asyncio.wait({server, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not serving.is_set():
+        server.cancel()  # told to stop while the models load; nothing to drain
+    with suppress(asyncio.CancelledError):
+        await server
     if lost:
         raise lost[0]
 

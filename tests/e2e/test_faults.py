@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import psutil
+import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
-from real_server import Server, serve
+from real_server import REPOSITORY, Server, serve
 
 Stub = annotator_pb2_grpc.AnnotatorServiceStub
 
@@ -43,6 +46,31 @@ def test_kill_9_of_the_gateway_takes_everything_with_it(tmp_path: Path, unused_t
         server.process.kill()
         _, alive = psutil.wait_procs(family, timeout=20)
         assert not alive
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "end of input"])
+def test_told_to_stop_while_the_models_load(tmp_path: Path, unused_tcp_port: int, how: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "imagier_client.cli",
+        "serve",
+        "--port",
+        "0",
+        "--metrics-port",
+        str(unused_tcp_port),
+    ]
+    command += ["--model-repository", str(REPOSITORY), "--exit-with-parent"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
+    gateway = psutil.Process(process.pid)
+    while not any(child.name() == "tritonserver" for child in gateway.children()):
+        assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
+    family = [gateway, *gateway.children(recursive=True)]
+    process.terminate() if how == "SIGTERM" else process.stdin.close()
+    assert process.wait(40) == 0
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
 
 
 def test_a_killed_decoder_fails_one_picture_at_most_and_is_replaced(
