@@ -9,7 +9,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-logger = logging.getLogger("imagier")
+logger = logging.getLogger("imagier_server")
 
 
 class JsonFormatter(logging.Formatter):
