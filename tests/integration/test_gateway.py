@@ -356,3 +356,18 @@ async def test_an_incomplete_repository_says_what_to_do(incomplete: Path, unused
     with pytest.raises(ValueError, match="imagier models export"):
         async with gateway(incomplete, 1, unused_tcp_port):
             pass
+
+
+async def test_an_unforeseen_exception_is_internal_and_its_text_stays_with_us(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the words on the receipt")
+
+    monkeypatch.setattr(app, "catalog", broken)
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port) as running:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert raised.value.details() == "internal error"
+    assert details(status_of(raised.value))["ErrorInfo"].reason == "INTERNAL"
