@@ -15,13 +15,23 @@ from imagier_server.messages import Pixels
 from imagier_server.tasks.text_boxes import Quads
 
 HEIGHT = 48
+"""Of a line, as both models see it."""
+
 WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
+"""The recogniser's: few, so that lines meet in a batch."""
+
 ORIENTER_WIDTH = 192
+
 PADDING = 127
+"""Grey, the graphs' zero: black and white cost more characters."""
+
 UPSIDE_DOWN = 0.9
 TALL = 1.5
+"""Boxes at least this many times as high as wide are read downwards."""
+
 STRAIGHT = 1.04
 """A box is straight if the upright box around it is at most this many times as large."""
+
 ORIENTER_ROWS, RECOGNIZER_ROWS = 16, 8
 """Most lines in one request: the `max_batch_size` of each model."""
 
@@ -35,7 +45,6 @@ class Line:
     """
 
     number: int
-
     pixels: Pixels
     corners: npt.NDArray[np.float32]
 
@@ -92,7 +101,7 @@ def orienter_batches(lines: Sequence[Line]) -> list[Batch]:
 def ways_to_read(lines: Sequence[Line], upside_down: npt.NDArray[np.float32]) -> list[Line]:
     """The lines as most of them stand, upright or upside down; one whose probability says otherwise is there in both ways.
 
-    The orienter is wrong about one line in fifty, most often about long ones; reading such a line both ways settles it.
+    The orienter is wrong about one line in a hundred, most often long ones; reading such a line both ways settles it.
     """
     turned = upside_down > UPSIDE_DOWN
     # Most pictures are upright: one line alone does not prove the contrary.
