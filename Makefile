@@ -58,7 +58,7 @@ format: .venv/.dev ## formats the sources, and repairs what ruff can
 bench: .venv/.dev models ## pictures a second beside the ceiling of this machine; figures into benchmarks/results/
 	$(BIN)/python benchmarks/throughput.py
 
-quality: .venv/.dev models ## tags and text compared with their sources' own code (PICTURES=DIR labelled, SAMPLES=DIR with text)
+quality: .venv/.quality models ## tags and text compared with their sources' own code (PICTURES=DIR labelled, SAMPLES=DIR with text)
 	$(BIN)/python benchmarks/tags_quality.py $(addprefix --pictures ,$(PICTURES))
 	$(BIN)/python benchmarks/text_quality.py $(addprefix --samples ,$(SAMPLES)) --out benchmarks/results/text_quality.json
 
@@ -87,6 +87,10 @@ clean: ## removes what the targets made, models included
 	@echo "Installing into .venv; the first time this takes some minutes"
 	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev]'
 	@touch .venv/.serve $@
+
+.venv/.quality: .venv/.dev
+	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev,quality]'
+	@touch $@
 
 .stamps/buf:
 	@command -v npm >/dev/null || { echo "make lint takes buf from npm, and npm is not here: install Node.js with npm"; exit 1; }
