@@ -52,6 +52,8 @@ def state(server: Server) -> dict[str, float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
         tasks = re.search(r"^imagier_event_loop_tasks (\S+)", answer.read().decode(), re.MULTILINE)
     family = [process for process in server.family if process.status() != psutil.STATUS_ZOMBIE]
+    (triton,) = [process for process in family if process.name() == "tritonserver"]
+    (regions,) = re.findall(r"shm-region-prefix-name=(\S+)", " ".join(triton.cmdline()))
     return {
         "gateway_mib": round(family[0].memory_full_info().pss / 2**20, 1),
         "others_mib": round(sum(process.memory_full_info().pss for process in family[1:]) / 2**20, 1),
@@ -59,7 +61,7 @@ def state(server: Server) -> dict[str, float]:
         "descriptors": sum(process.num_fds() for process in family),
         "threads": sum(process.num_threads() for process in family),
         "tasks": float(tasks.group(1)) if tasks else -1,
-        "shared_memory_files": sum(1 for path in Path("/dev/shm").rglob("*") if path.is_file()),
+        "shared_memory_files": sum(1 for path in Path("/dev/shm").rglob("*") if regions in str(path) and path.is_file()),
     }
 
 
