@@ -61,7 +61,9 @@ def state(server: Server) -> dict[str, float]:
         "descriptors": sum(process.num_fds() for process in family),
         "threads": sum(process.num_threads() for process in family),
         "tasks": float(tasks.group(1)) if tasks else -1,
-        "shared_memory_files": sum(1 for path in Path("/dev/shm").rglob("*") if regions in str(path) and path.is_file()),
+        "shared_memory_files": sum(
+            1 for path in Path("/dev/shm").rglob("*") if regions in str(path) and path.is_file()
+        ),
     }
 
 
