@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
+import cv2
 from prometheus_client import start_http_server
 
 from imagier_server import embedded
@@ -82,6 +83,8 @@ async def serve(settings: Settings) -> None:
 @asynccontextmanager
 async def running(settings: Settings, on_engine_lost: Callable[[BaseException], None]) -> AsyncIterator[str]:
     """A server whose models are ready; yields 'HOST:PORT'. On exit: refuse, drain, then engine, decoders and threads."""
+    # The parallelism is ours, picture by picture; OpenCV's own pool would only compete with the models for the cores.
+    cv2.setNumThreads(1)
     metrics = Metrics()
     models = read_lock(settings.model_repository)
     if missing := [model for task in registry.TASKS for model in task.models if model not in models]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Point, Polygon, Tensors, Text, TextLine, TextOptions, TextWord
+from imagier_server.model_lock import read_lock
 from imagier_server.tasks.reading_order import Corners, reading_order
 from imagier_server.tasks.task import OptionInfo, Steps
 from imagier_server.tasks.text_boxes import find_boxes
@@ -22,14 +23,6 @@ from imagier_server.tasks.text_reading import Character, join, read_characters, 
 from imagier_server.timings import Stage
 
 DETECTOR, ORIENTER, RECOGNIZER = "text_detector", "text_line_orienter", "text_recognizer"
-LANGUAGES = tuple(
-    (  # noqa: SIM905 - one a line, they would be fifty lines
-        "zh-Hans zh-Hant en ja af az bs ca cs cy da de es et eu fi fr ga gl hr hu id is it ku la lb lt lv mi ms mt nl no oc pl "
-        "pt qu rm ro sk sl sq sr-Latn sv sw tl tr uz vi"
-    ).split()
-)
-"""What PP-OCRv6 small was trained to read."""
-
 MIN_CONFIDENCE = 0.5
 IN_FLIGHT = 4
 
@@ -40,7 +33,6 @@ class TextTask:
 
     name: ClassVar[str] = "text"
     models: ClassVar[tuple[str, ...]] = (DETECTOR, ORIENTER, RECOGNIZER)
-    languages: ClassVar[tuple[str, ...]] = LANGUAGES
     options: ClassVar[tuple[OptionInfo, ...]] = (
         OptionInfo("min_confidence", str(MIN_CONFIDENCE), 0.0, 1.0),
         OptionInfo("words", "false"),
@@ -48,12 +40,14 @@ class TextTask:
     price: ClassVar[int] = 1
 
     charset: tuple[str, ...]
+    languages: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, repository: Path) -> TextTask:
         """With the charset that lies beside the recogniser in `repository`: one entry a line. Raises `OSError`."""
         entries = (repository / RECOGNIZER / "assets" / "charset.txt").read_text("utf-8").removesuffix("\n")
-        return cls(tuple(entries.split("\n")))
+        installed = read_lock(repository).get(RECOGNIZER)
+        return cls(tuple(entries.split("\n")), installed.languages if installed else ())
 
     def check(self, options: TextOptions) -> None:
         if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:
