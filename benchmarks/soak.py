@@ -47,10 +47,22 @@ def requests() -> dict[str, annotator_pb2.AnnotateRequest]:
     }
 
 
+def metric(server: Server, name: str) -> float:
+    """The value of a metric without labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
+        (value,) = re.findall(rf"^{name} (\S+)", answer.read().decode(), re.MULTILINE)
+    return float(value)
+
+
 def state(server: Server) -> dict[str, float]:
     """What could grow. Memory in MiB, proportional set size: shared pages count once."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
-        tasks = re.search(r"^imagier_event_loop_tasks (\S+)", answer.read().decode(), re.MULTILINE)
+    # The event loop counts its tasks a few times a second: wait until it has done so since the last request ended.
+    seen = metric(server, "imagier_event_loop_lag_seconds_count")
+    while (
+        metric(server, "imagier_in_flight_pictures")
+        or metric(server, "imagier_event_loop_lag_seconds_count") < seen + 2
+    ):
+        pass
     family = [process for process in server.family if process.status() != psutil.STATUS_ZOMBIE]
     (triton,) = [process for process in family if process.name() == "tritonserver"]
     (regions,) = re.findall(r"shm-region-prefix-name=(\S+)", " ".join(triton.cmdline()))
@@ -60,7 +72,7 @@ def state(server: Server) -> dict[str, float]:
         "processes": len(family),
         "descriptors": sum(process.num_fds() for process in family),
         "threads": sum(process.num_threads() for process in family),
-        "tasks": float(tasks.group(1)) if tasks else -1,
+        "tasks": metric(server, "imagier_event_loop_tasks"),
         "shared_memory_files": sum(
             1 for path in Path("/dev/shm").rglob("*") if regions in str(path) and path.is_file()
         ),
