@@ -40,10 +40,9 @@ class Vocabulary:
         self.ancestors = tuple(self._ancestors(place) for place in range(len(self.concepts)))
         self.gathering = frozenset(place for above in self.ancestors for place in above)
         """Concepts with something under them."""
-        # Row: concept; column: class. A concept gathers itself and what lies under it.
-        self._gather: npt.NDArray[np.float32] = np.zeros((len(self.concepts), len(own)), np.float32)
-        for place in range(len(own)):
-            self._gather[[place, *self.ancestors[place]], place] = 1
+        # Which concept gathers which class: itself and what lies under it.
+        pairs = [(gatherer, place) for place in range(len(own)) for gatherer in (place, *self.ancestors[place])]
+        self._gatherers, self._gathered = np.array(pairs).T
         self._named: dict[str, set[int]] = {}
         for place, concept in enumerate(self.concepts):
             for name in (concept.id, *concept.names.values()):
@@ -56,7 +55,9 @@ class Vocabulary:
 
     def gather(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Probabilities of the classes → scores of all concepts: each with the sum of what lies under it, at most 1."""
-        return np.minimum(self._gather @ probabilities, np.float32(1))
+        # Not a product with a matrix: that would be BLAS's, whose idle threads spin on the cores that the models need.
+        sums = np.bincount(self._gatherers, probabilities[self._gathered], minlength=len(self.concepts))
+        return np.minimum(sums, 1).astype(np.float32)
 
     def find(self, words: Iterable[str]) -> frozenset[int]:
         """Concepts that are called so, by id or by a name in any language; unknown words are ignored."""
