@@ -83,6 +83,7 @@ def main() -> None:
     network = EfficientNet.from_name("efficientnet-lite2")
     network.load_state_dict(torch.load(fetch(CATALOGUE["tagger"].source), map_location="cpu", weights_only=True))
     network.eval()
+    torch.set_num_threads(1)  # its idle threads would spin on the cores that the other session needs
 
     rows = []
     for name, file in files.items():
