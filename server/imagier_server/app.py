@@ -145,6 +145,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         stack.callback(limits.drain)
         if settings.engine == EMBEDDED:
             await engine.wait_ready(required)
+            await server.publish(ready=True)  # who reads our address next may ask for health first
         yield f"{settings.host}:{server.port}"
 
 
@@ -166,6 +167,7 @@ async def _embedded(
                     if not started.done():
                         started.set_result(None)
                     status = await triton.wait()
+                    await engine.disconnect()
                 log(logging.ERROR, "the embedded Triton ended and is started again", status=status)
         except embedded.EmbeddedError as error:
             if started.done():

@@ -64,18 +64,20 @@ class TritonEngine:
         self._watcher.cancel()
         with suppress(asyncio.CancelledError):
             await self._watcher
-        await self._disconnect()
+        await self.disconnect()
 
     async def connect(self, address: str) -> None:
         """Takes the Triton at HOST:PORT from now on: a restarted one may listen elsewhere."""
-        await self._disconnect()
+        await self.disconnect()
         self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
-    async def _disconnect(self) -> None:
+    async def disconnect(self) -> None:
+        """There is no Triton until `connect`: no model is ready from this moment, not from the next look."""
+        self._ready = MappingProxyType(dict.fromkeys(self._models, False))
         if self._channel is not None:
-            await self._channel.close(None)
-            self._channel = None
+            channel, self._channel = self._channel, None
+            await channel.close(None)
 
     @property
     def ready(self) -> Mapping[str, bool]:
@@ -108,7 +110,9 @@ class TritonEngine:
             raise failure from None  # Triton's text may hold more than a stranger should read
         except asyncio.CancelledError:
             code = "cancelled"
-            raise
+            if _cancelled_from_outside():
+                raise
+            raise _no_engine() from None  # gRPC's way to say that our own channel was closed under the call
         finally:
             self._metrics.engine_requests.labels(model, code).inc()
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
@@ -151,12 +155,21 @@ class TritonEngine:
             )
         except grpc.aio.AioRpcError:
             return False
+        except asyncio.CancelledError:
+            if _cancelled_from_outside():
+                raise
+            return False
         parameters = config.config.parameters
         loaded = (parameters["model_digest"].string_value, parameters["export_recipe"].string_value)
         if loaded != (locked.source_digest, str(locked.recipe)):
             log(logging.ERROR, "model refused: its digest is not the one our labels belong to", model=locked.role)
             return False
         return True
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _no_engine() -> EngineUnavailableError:
