@@ -86,11 +86,8 @@ async def listening(
 
 
 async def _watch(servicer: Health, ready: Callable[[], bool]) -> None:
-    last = None
     while True:
-        if (now := ready()) is not last:
-            last = now
-            await _publish(servicer, ready=now)
+        await _publish(servicer, ready=ready())  # who watches hears of changes only
         await asyncio.sleep(_READINESS_INTERVAL)
 
 
