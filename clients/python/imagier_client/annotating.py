@@ -12,10 +12,11 @@ from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from imagier_client.aio import AsyncClient
+from imagier_client.documents import STDOUT, STYLES, Documents
 from imagier_client.drawing import DrawingError, Drawings
 from imagier_client.errors import ImagierClientError, UnreadableFileError
 from imagier_client.local_server import ServerStartError, running
-from imagier_client.messages import Annotation, TagsOptions
+from imagier_client.messages import Annotation, TagsOptions, TextOptions
 from imagier_client.paths import find_pictures
 from imagier_client.printing import Printer, failures
 
@@ -50,7 +51,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a picture, or a folder to search for pictures"
     )
-    parser.add_argument("--tasks", type=_tasks, default=TASKS, metavar="LIST", help="tags,text (default: both)")
+    parser.add_argument(
+        "--tasks", type=_tasks, metavar="LIST", help="tags,text (default: both; for alto and hocr, which need it, text)"
+    )
     parser.add_argument(
         "--languages",
         type=_list,
@@ -61,7 +64,16 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--max-tags", type=int, metavar="N", help="at most so many tags a picture")
     parser.add_argument("--min-score", type=float, metavar="X", help="only tags with at least this score, 0 to 1")
     parser.add_argument(
-        "--format", choices=("table", "jsonl"), default="table", help="for people or for programs (default: table)"
+        "--format",
+        choices=("table", "jsonl", *STYLES),
+        default="table",
+        help="for people, for programs, or a file of ALTO 4 or hOCR for each picture (default: table)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="the folder for those files (default: beside each picture); - for one picture",
     )
     parser.add_argument(
         "--draw", type=Path, metavar="DIR", help="write a copy of each picture with its text boxes and tags here"
@@ -70,16 +82,28 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--concurrency", type=_positive, default=8, metavar="N", help="pictures held at once (default: 8)"
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.out is not None and options.format not in STYLES:
+        parser.error(f"--out goes with --format {' or '.join(STYLES)}")
+    if options.tasks is None:
+        options.tasks = ("text",) if options.format in STYLES else TASKS
+    elif options.format in STYLES and "text" not in options.tasks:
+        options.tasks = (*options.tasks, "text")
+    return options
 
 
 async def _annotate(options: argparse.Namespace) -> int:
     pictures = list(find_pictures(options.paths))
     printer = Printer(options.format, options.languages, len(pictures))
+    if options.out == STDOUT and len(pictures) > 1:
+        printer.note(f"imagier annotate: --out - is for one picture, and there are {len(pictures)}")
+        return USAGE
+    paths = [path for path, _ in pictures]
     try:
-        drawings = Drawings(options.draw, [path for path, _ in pictures]) if options.draw else None
+        drawings = Drawings(options.draw, paths) if options.draw else None
+        documents = Documents(options.format, options.out, paths) if options.format in STYLES else None
     except OSError as error:
-        printer.note(f"imagier annotate: {options.draw}: {error.strerror}")
+        printer.note(f"imagier annotate: {error.filename}: {error.strerror}")
         return USAGE
     if not pictures:
         printer.note("no pictures found")
@@ -89,18 +113,34 @@ async def _annotate(options: argparse.Namespace) -> int:
             async for path, outcome in answers:
                 printer.print(path, outcome)
                 good = not failures(outcome)
-                if drawings is not None and isinstance(outcome, Annotation):
-                    try:
-                        await asyncio.to_thread(drawings.draw, path, outcome)
-                    except DrawingError as error:
-                        printer.note(f"{path}: not drawn: {error}")
-                        good = False
+                if isinstance(outcome, Annotation):
+                    good &= await _write(path, outcome, drawings, documents, printer)
                 failed += not good
                 left -= 1
     except (ImagierClientError, ServerStartError) as error:
         printer.note(f"imagier annotate: {error} ({left} of {len(pictures)} pictures not annotated)")
         return NO_SERVER
     return SOME_FAILED if failed else ALL_GOOD
+
+
+async def _write(
+    path: Path, annotation: Annotation, drawings: Drawings | None, documents: Documents | None, printer: Printer
+) -> bool:
+    """Writes the files that were asked for; says what could not be written, and returns whether all were."""
+    good = True
+    if drawings is not None:
+        try:
+            await asyncio.to_thread(drawings.draw, path, annotation)
+        except DrawingError as error:
+            printer.note(f"{path}: not drawn: {error}")
+            good = False
+    if documents is not None and annotation.text is not None and annotation.text.ok:
+        try:
+            printer.wrote(await asyncio.to_thread(documents.write, path, annotation))
+        except OSError as error:
+            printer.note(f"{path}: not written: {error.strerror}")
+            good = False
+    return good
 
 
 async def _answers(
@@ -116,7 +156,7 @@ async def _answers(
             answers = client.annotate_many(
                 ((place, path) for place, (path, error) in enumerate(pictures) if error is None),
                 tags="tags" in options.tasks and TagsOptions(max_tags=options.max_tags, min_score=options.min_score),
-                text="text" in options.tasks,
+                text="text" in options.tasks and TextOptions(words=options.format in STYLES),
                 languages=options.languages,
                 in_flight=options.concurrency,
             )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw, ImageOps
 from imagier_client.fonts import plain
 from imagier_client.legend import Colour, fitting_legend
 from imagier_client.messages import Annotation
+from imagier_client.targets import Targets, whole
 
 # Dark enough for white digits on them; with a white rim they stand out from any ground.
 _COLOURS = ((190, 0, 95), (0, 82, 204), (0, 112, 60), (160, 70, 0))
@@ -40,8 +40,7 @@ class Drawings:
 
             pi_heif.register_heif_opener(thumbnails=False)
         self._folder = folder
-        # Compared without case: some file systems do not tell.
-        self._taken = {os.path.realpath(picture).lower() for picture in pictures}
+        self._targets = Targets(pictures)
 
     def draw(self, path: Path, annotation: Annotation) -> Path:
         """Writes `<name>.annotated.jpg` for a JPEG, `….png` for anything else; returns where. Raises DrawingError."""
@@ -49,29 +48,14 @@ class Drawings:
             with Image.open(path) as source:
                 suffix = ".jpg" if source.format in {"JPEG", "MPO"} else ".png"
                 picture = _upright(source)
-            target = self._target(path, suffix)
-            unfinished = target.with_name(f".{target.name}.part")
-            try:
-                annotated(picture, annotation).save(
-                    unfinished, "JPEG" if suffix == ".jpg" else "PNG", quality=92, subsampling=0
-                )
-                unfinished.replace(target)
-            finally:
-                unfinished.unlink(missing_ok=True)
+            drawn = annotated(picture, annotation)
+            target = self._targets.take(self._folder, path.stem, f".annotated{suffix}")
+            with whole(target) as file:
+                drawn.save(file, "JPEG" if suffix == ".jpg" else "PNG", quality=92, subsampling=0)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             # Pillow's own texts may hold the path; ours is known to the caller.
             raise DrawingError(getattr(error, "strerror", None) or "Pillow cannot read it") from error
         return target
-
-    def _target(self, path: Path, suffix: str) -> Path:
-        number = 1
-        while True:
-            target = self._folder / f"{path.stem}{f'-{number}' if number > 1 else ''}.annotated{suffix}"
-            real = os.path.realpath(target).lower()
-            if real not in self._taken:
-                self._taken.add(real)
-                return target
-            number += 1
 
 
 def annotated(picture: Image.Image, annotation: Annotation) -> Image.Image:

@@ -33,10 +33,11 @@ class Printer:
 
     def __init__(self, style: str, languages: Sequence[str], total: int) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            if style == "jsonl":
-                sys.stdout.reconfigure(encoding="utf-8")
-            else:
+            if style == "table":
                 sys.stdout.reconfigure(errors="backslashreplace")
+            else:
+                # Names of files come out as the bytes they are.
+                sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
         self._style = style
         self._languages = languages
         self._out = _console(stderr=False)
@@ -67,11 +68,16 @@ class Printer:
         """Prints one picture's answer, and what failed of it on standard error too."""
         if self._style == "jsonl":
             self._out.out(jsonl.to_line(path, outcome), highlight=False)
-        elif isinstance(outcome, Annotation):
+        elif self._style == "table" and isinstance(outcome, Annotation):
             self._out.print(table.picture(path, outcome, self._languages))
         for error in failures(outcome):
             self._err.print(table.failure(path, error), soft_wrap=True)
         self._progress.advance(self._task)
+
+    def wrote(self, path: Path | None) -> None:
+        """The name of a file that was written, if it was one."""
+        if path is not None:
+            self._out.out(table.printable(str(path)) if self._out.is_terminal else path, highlight=False)
 
     def starting(self, line: str) -> None:
         """A line that a starting server says: its progress in one place on a terminal, anything graver as a note that stays."""

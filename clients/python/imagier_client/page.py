@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ALTO and hOCR say of a page alike: blocks of lines, their direction, boxes in whole pixels, text that XML can hold."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from imagier_client.messages import Annotation, Point, TextLine, TextResult, TextWord
+
+_SAME_WAY = 10.0  # degrees between two lines of one block
+_SAME_SIZE = 1.5  # between their heights
+_NEXT_ROW = 1.9  # heights between their middles
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Whole pixels of the upright picture, right and bottom excluded."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that belong together, in reading order; never empty. `rotation` in degrees clockwise, -180 to 180."""
+
+    lines: tuple[TextLine, ...]
+
+    @property
+    def rotation(self) -> float:
+        """Of its lines, in degrees clockwise: 0 for text that runs to the right, 90 for text that runs downwards."""
+        first = _angle(self.lines[0])
+        turn = first + statistics.median(_turn(first, _angle(line)) for line in self.lines)
+        return (turn + 180) % 360 - 180
+
+    @property
+    def vertical(self) -> bool:
+        """True for columns of upright characters, as Chinese and Japanese are set: they run downwards without being turned."""
+        characters = [_script(character) for line in self.lines for character in line.text if not character.isspace()]
+        return abs(self.rotation - 90) < 45 and sum(map(bool, characters)) > len(characters) / 2
+
+
+def text_of(annotation: Annotation) -> TextResult:
+    """The text that was read. Raises its error if the task failed, ValueError if it was not asked for."""
+    if annotation.text is None:
+        raise ValueError("the answer holds no text task")
+    if annotation.text.error is not None:
+        raise annotation.text.error
+    return annotation.text
+
+
+def blocks(lines: Iterable[TextLine]) -> list[Block]:
+    """Groups lines, given in reading order, that run the same way in the same size, each in the row of the last or in the next."""
+    made: list[list[TextLine]] = []
+    for line in lines:
+        if made and _continues(made[-1], line):
+            made[-1].append(line)
+        else:
+            made.append([line])
+    return [Block(tuple(members)) for members in made]
+
+
+def words(line: TextLine) -> list[tuple[TextWord, bool]]:
+    """The words of a line, each with whether a blank follows; the line as one word if the server gave none.
+
+    Between Chinese or Japanese characters there is no blank.
+    """
+    if not line.words:
+        return [(TextWord(line.text, line.confidence, line.polygon, line.normalized_polygon), False)]
+    found = []
+    end = 0
+    for word, following in zip(line.words, [*line.words[1:], None], strict=True):
+        end = max(end, line.text.find(word.text, end) + len(word.text))
+        begin = line.text.find(following.text, end) if following else -1
+        found.append((word, begin != end and following is not None))
+    return found
+
+
+def box(points: Iterable[Point], annotation: Annotation) -> Box:
+    """The smallest box around the points, within the picture."""
+    across, down = zip(*corners(points, annotation), strict=True)
+    return Box(min(across), min(down), max(across), max(down))
+
+
+def corners(points: Iterable[Point], annotation: Annotation) -> list[tuple[int, int]]:
+    """The points in whole pixels, within the picture."""
+    return [(_within(x, annotation.width), _within(y, annotation.height)) for x, y in points]
+
+
+def language(block: Block, page: Sequence[Block]) -> str | None:
+    """What the script tells of a block's language: "ja", "zh" or "ko"; None for the others, which many languages share."""
+    scripts = {_script(character) for line in block.lines for character in line.text}
+    if "ko" in scripts or "ja" in scripts:
+        return "ja" if "ja" in scripts else "ko"
+    if "zh" not in scripts:
+        return None
+    japanese = any(_script(character) == "ja" for other in page for line in other.lines for character in line.text)
+    return "ja" if japanese else "zh"
+
+
+def xml_text(text: str) -> str:
+    """The text with U+FFFD for what no XML document may hold: controls, and the bytes of a file name that is not UTF-8."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def _continues(block: Sequence[TextLine], line: TextLine) -> bool:
+    last = block[-1]
+    if abs(_turn(_angle(last), _angle(line))) > _SAME_WAY:
+        return False
+    heights = math.dist(last.polygon[0], last.polygon[3]), math.dist(line.polygon[0], line.polygon[3])
+    if max(heights) > _SAME_SIZE * min(heights):
+        return False
+    # In the lines' own frame: along where they run to, down where their next row is.
+    turn = math.radians(_angle(last))
+    along, down = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
+    row = statistics.mean(_places(line, down)) - statistics.mean(_places(last, down))
+    height = statistics.mean(heights)
+    if abs(row) <= height / 2:
+        return True
+    begin, end = min(_places(line, along)), max(_places(line, along))
+    rest = [place for member in block for place in _places(member, along)]
+    return 0 < row <= _NEXT_ROW * height and begin < max(rest) and min(rest) < end
+
+
+def _places(line: TextLine, axis: tuple[float, float]) -> Iterator[float]:
+    return (x * axis[0] + y * axis[1] for x, y in line.polygon)
+
+
+def _angle(line: TextLine) -> float:
+    """Degrees clockwise from a line that runs to the right."""
+    first, second, third, fourth = line.polygon
+    return math.degrees(math.atan2(second.y - first.y + third.y - fourth.y, second.x - first.x + third.x - fourth.x))
+
+
+def _turn(begin: float, end: float) -> float:
+    """From one angle to the other, -180 to 180."""
+    return (end - begin + 180) % 360 - 180
+
+
+def _script(character: str) -> str:
+    """The language that a character speaks for: kana for Japanese, Hangul for Korean, Han for Chinese; "" for any other."""
+    name = unicodedata.name(character, "")
+    if name.startswith(("HIRAGANA", "KATAKANA")):
+        return "ja"
+    if name.startswith("HANGUL"):
+        return "ko"
+    return "zh" if name.startswith("CJK UNIFIED") else ""
+
+
+def _within(place: float, size: int) -> int:
+    return min(max(round(place), 0), size)
