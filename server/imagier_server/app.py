@@ -120,6 +120,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         required = {model for task in tasks.values() for model in task.models}
         pipeline = Pipeline(
             tasks=tasks,
+            keywords=registry.keywords(tasks),
             models={role: ModelReference(role, model.full_version) for role, model in models.items()},
             limits=limits,
             decoder=decoders,

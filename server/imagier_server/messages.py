@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from types import MappingProxyType
 
 import numpy as np
@@ -84,6 +84,41 @@ class Tags:
     """Result of the tags task, best first."""
 
     tags: tuple[Tag, ...]
+    unknown_languages: tuple[str, ...] = ()
+
+
+class MatchKind(Enum):
+    """How a keyword was found to mean a tag, from the surest to the loosest."""
+
+    ID = auto()
+    NAME = auto()
+    VARIANT = auto()
+    SYNONYM = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordMeaning:
+    """A tag that a keyword stands for."""
+
+    id: str
+    names: Mapping[str, str]
+    kind: MatchKind
+    parents: tuple[TagParent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordMatch:
+    """A keyword and what it means: nothing, one tag, or several if it is ambiguous."""
+
+    keyword: str
+    meanings: tuple[KeywordMeaning, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordMatches:
+    """What a library's keywords mean, in their order."""
+
+    matches: tuple[KeywordMatch, ...]
     unknown_languages: tuple[str, ...] = ()
 
 

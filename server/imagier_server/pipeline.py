@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from imagier_server.logs import log, logger
 from imagier_server.messages import (
     AnnotateRequest,
     Annotation,
+    KeywordMatches,
     Lane,
     ModelReference,
     Picture,
@@ -50,6 +51,14 @@ class Engine(Protocol):
     async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors: ...
 
 
+class Keywords(Protocol):
+    """What the keywords of a caller's library mean."""
+
+    def check(self, keywords: Sequence[str], field: str) -> None: ...
+
+    def match(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Steps:
     """What a task may do for one request."""
@@ -79,6 +88,7 @@ class Pipeline:
     """One server's pipeline. `models` by role; `deadline_seconds` is for callers that set no deadline."""
 
     tasks: Mapping[str, Task[Any, Any]]
+    keywords: Keywords
     models: Mapping[str, ModelReference]
     limits: Limits
     decoder: Decoder
@@ -127,6 +137,14 @@ class Pipeline:
                 del request
                 await window.acquire()
 
+    async def match_keywords(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches:
+        """What the keywords of a caller's library mean. Refused at the door as a picture is. Raises `ImagierError`."""
+        self.keywords.check(keywords, "keywords")
+        _check_languages(languages)
+        with self.limits.enter(sum(map(len, keywords))):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.threads, self.keywords.match, keywords, languages)
+
     async def _recorded(
         self, request: AnnotateRequest, lane: Lane, seconds: float | None, enter: Callable[[], Place]
     ) -> Annotation:
@@ -166,8 +184,7 @@ class Pipeline:
             raise InvalidRequestError("no task is asked for: set at least one task's options, such as tags")
         if len(request.request_id) > MAX_REQUEST_ID:
             raise InvalidRequestError(f"request_id is longer than {MAX_REQUEST_ID} characters", field="request_id")
-        if len(request.languages) > MAX_LANGUAGES:
-            raise InvalidRequestError(f"more than {MAX_LANGUAGES} languages are asked for", field="languages")
+        _check_languages(request.languages)
         for name, options in request.tasks.items():
             self.tasks[name].check(options)
         self.limits.check_size(len(request.image))
@@ -221,6 +238,11 @@ class Pipeline:
             outcome = TaskOutcome(models, result=result, cost=task.price)
         self.metrics.tasks.labels(name, outcome.error.code.value if outcome.error else "ok").inc()
         return outcome
+
+
+def _check_languages(languages: Sequence[str]) -> None:
+    if len(languages) > MAX_LANGUAGES:
+        raise InvalidRequestError(f"more than {MAX_LANGUAGES} languages are asked for", field="languages")
 
 
 def _given(place: Place) -> Place:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -14,7 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from imagier_server.errors import InvalidRequestError
-from imagier_server.messages import Picture, Tag, TagParent, Tags, TagsOptions, Tensors
+from imagier_server.messages import Picture, Tag, Tags, TagsOptions, Tensors
+from imagier_server.tasks.keywords import Keywords
 from imagier_server.tasks.task import OptionInfo, Steps
 from imagier_server.tasks.vocabulary import Vocabulary
 from imagier_server.timings import Stage
@@ -24,7 +24,6 @@ SIDE: Final = 260
 """The model's input, in pixels."""
 SHORTER_SIDE: Final = 297
 """The picture is scaled to this before the centre is cut out: the preprocessing that the weights were measured with."""
-FALLBACK_LANGUAGE: Final = "en"
 GATHERED: Final = 2.0
 """A parent above the threshold of which no child is above it is a hunch spread over many: it needs this times the threshold."""
 MAX_TAGS: Final = 50
@@ -40,13 +39,16 @@ class TagsTask:
     price: ClassVar[int] = 1
 
     vocabulary: Vocabulary
+    keywords: Keywords
     default_max_tags: int = 8
     default_min_score: float = 0.25
 
     @classmethod
     def load(cls, repository: Path) -> TagsTask:
         """With the labels of the model repository."""
-        return cls(Vocabulary.load(repository / MODEL / "assets"))
+        assets = repository / MODEL / "assets"
+        vocabulary = Vocabulary.load(assets)
+        return cls(vocabulary, Keywords.load(assets, vocabulary))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -70,8 +72,7 @@ class TagsTask:
         if options.min_score is not None and not (math.isfinite(options.min_score) and 0 <= options.min_score <= 1):
             raise InvalidRequestError("min_score must be from 0 to 1", field="tags.min_score")
         for field in ("allow", "deny", "existing_tags"):
-            if len(getattr(options, field)) > MAX_LIST:
-                raise InvalidRequestError(f"{field} must have at most {MAX_LIST} entries", field=f"tags.{field}")
+            self.keywords.check(getattr(options, field), f"tags.{field}", MAX_LIST)
 
     def scale(self, width: int, height: int) -> float:
         """The shorter side as the model's preprocessing wants it."""
@@ -87,7 +88,7 @@ class TagsTask:
         """Probabilities `scores` (1, classes) → tags."""
         probabilities: npt.NDArray[np.float32] = outputs["scores"][0].astype(np.float32)
         scores = self.vocabulary.gather(probabilities)
-        known, unknown = _match(languages, self.languages)
+        known, unknown = self.vocabulary.spoken(languages)
         return Tags(
             tuple(self._tag(place, float(scores[place]), known) for place in self._choose(scores, options)), unknown
         )
@@ -99,8 +100,8 @@ class TagsTask:
         """
         vocabulary = self.vocabulary
         threshold = self.default_min_score if options.min_score is None else options.min_score
-        allowed = vocabulary.find(options.allow)
-        denied = vocabulary.with_descendants(vocabulary.find(options.deny))
+        allowed = self.keywords.find(options.allow)
+        denied = vocabulary.with_descendants(self.keywords.find(options.deny))
         above = {int(place) for place in np.flatnonzero(scores >= threshold)} - denied
         if options.allow:
             above &= vocabulary.with_descendants(allowed)
@@ -114,18 +115,14 @@ class TagsTask:
             if parent in above:
                 chosen.add(parent)
         ranked = sorted(chosen, key=lambda place: (-scores[place], len(vocabulary.ancestors[place]), place))
-        existing = vocabulary.find(options.existing_tags)
+        existing = self.keywords.find(options.existing_tags)
         limit = self.default_max_tags if options.max_tags is None else options.max_tags
         return [place for place in ranked if place not in existing][:limit]
 
     def _tag(self, place: int, score: float, languages: tuple[str, ...]) -> Tag:
-        concepts = self.vocabulary.concepts
-
-        def names(of: int) -> Mapping[str, str]:
-            return {language: concepts[of].names[language] for language in languages}
-
-        parents = tuple(TagParent(concepts[above].id, names(above)) for above in self.vocabulary.ancestors[place])
-        return Tag(concepts[place].id, names(place), score, parents)
+        vocabulary = self.vocabulary
+        names, parents = vocabulary.names(place, languages), vocabulary.parents(place, languages)
+        return Tag(vocabulary.concepts[place].id, names, score, parents)
 
 
 def prepare(picture: Picture) -> Tensors:
@@ -144,17 +141,3 @@ def prepare(picture: Picture) -> Tensors:
     box = (left * across, top * down, (left + SIDE) * across, (top + SIDE) * down)
     scaled = Image.fromarray(picture.pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
     return {"pixels": np.asarray(scaled)[np.newaxis]}
-
-
-def _match(wanted: tuple[str, ...], spoken: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(languages to answer in, languages asked for that are not spoken). Regions are ignored; English stands in."""
-    known: dict[str, None] = {}
-    unknown: dict[str, None] = {}
-    for language in wanted:
-        primary = language.replace("_", "-").split("-")[0].lower()
-        if primary in spoken:
-            known[primary] = None
-        else:
-            unknown[language] = None
-            known[FALLBACK_LANGUAGE] = None
-    return tuple(known or {FALLBACK_LANGUAGE: None}), tuple(unknown)

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from imagier_server.messages import TagParent
+
+FALLBACK_LANGUAGE: Final = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,6 @@ class Vocabulary:
         # Which concept gathers which class: itself and what lies under it.
         pairs = [(gatherer, place) for place in range(len(own)) for gatherer in (place, *self.ancestors[place])]
         self._gatherers, self._gathered = np.array(pairs).T
-        self._named: dict[str, set[int]] = {}
-        for place, concept in enumerate(self.concepts):
-            for name in (concept.id, *concept.names.values()):
-                self._named.setdefault(_fold(name), set()).add(place)
 
     @classmethod
     def load(cls, assets: Path) -> Vocabulary:
@@ -59,9 +59,28 @@ class Vocabulary:
         sums = np.bincount(self._gatherers, probabilities[self._gathered], minlength=len(self.concepts))
         return np.minimum(sums, 1).astype(np.float32)
 
-    def find(self, words: Iterable[str]) -> frozenset[int]:
-        """Concepts that are called so, by id or by a name in any language; unknown words are ignored."""
-        return frozenset(place for word in words for place in self._named.get(_fold(word), ()))
+    def spoken(self, wanted: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(languages to answer in, languages asked for that are not spoken). Regions are ignored; English stands in."""
+        known: dict[str, None] = {}
+        unknown: dict[str, None] = {}
+        for language in wanted:
+            primary = language.replace("_", "-").split("-")[0].lower()
+            if primary in self.languages:
+                known[primary] = None
+            else:
+                unknown[language] = None
+                known[FALLBACK_LANGUAGE] = None
+        return tuple(known or {FALLBACK_LANGUAGE: None}), tuple(unknown)
+
+    def names(self, place: int, languages: Sequence[str]) -> Mapping[str, str]:
+        """The concept's names in these languages, all of them spoken."""
+        return {language: self.concepts[place].names[language] for language in languages}
+
+    def parents(self, place: int, languages: Sequence[str]) -> tuple[TagParent, ...]:
+        """The wider words above it, nearest first."""
+        return tuple(
+            TagParent(self.concepts[above].id, self.names(above, languages)) for above in self.ancestors[place]
+        )
 
     def with_descendants(self, places: frozenset[int]) -> frozenset[int]:
         """`places` and everything under them."""
@@ -85,9 +104,3 @@ def _read(path: Path) -> list[Concept]:
             Concept(row.pop("id"), parent=row.pop("parent"), names=row)
             for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         ]
-
-
-def _fold(word: str) -> str:
-    """Case, accents and blanks do not tell words apart."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(char))
-    return " ".join(plain.split())

@@ -7,13 +7,17 @@ from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import status_pb2
-from imagier.v1 import annotator_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
+from imagier.v1 import annotator_pb2, keywords_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
 
 from imagier_server.messages import (
     AnnotateRequest,
     Annotation,
+    KeywordMatches,
+    KeywordMeaning,
+    MatchKind,
     Polygon,
     Tag,
+    TagParent,
     Tags,
     TagsOptions,
     TaskOptions,
@@ -31,6 +35,13 @@ _STAGES = {
     Stage.PREPARE: timing_pb2.STAGE_PREPARE,
     Stage.INFER: timing_pb2.STAGE_INFER,
     Stage.FINISH: timing_pb2.STAGE_FINISH,
+}
+
+_MATCH_KINDS = {
+    MatchKind.ID: keywords_pb2.MATCH_KIND_ID,
+    MatchKind.NAME: keywords_pb2.MATCH_KIND_NAME,
+    MatchKind.VARIANT: keywords_pb2.MATCH_KIND_VARIANT,
+    MatchKind.SYNONYM: keywords_pb2.MATCH_KIND_SYNONYM,
 }
 
 
@@ -79,6 +90,27 @@ def to_response(annotation: Annotation) -> annotator_pb2.AnnotateResponse:
     return response
 
 
+def to_keywords_response(found: KeywordMatches) -> keywords_pb2.MatchKeywordsResponse:
+    """What the keywords mean as a message."""
+    return keywords_pb2.MatchKeywordsResponse(
+        matches=[
+            keywords_pb2.KeywordMatch(keyword=match.keyword, meanings=map(_meaning, match.meanings))
+            for match in found.matches
+        ],
+        unknown_languages=found.unknown_languages,
+    )
+
+
+def _meaning(meaning: KeywordMeaning) -> keywords_pb2.KeywordMeaning:
+    return keywords_pb2.KeywordMeaning(
+        id=meaning.id, names=meaning.names, kind=_MATCH_KINDS[meaning.kind], parents=_parents(meaning.parents)
+    )
+
+
+def _parents(parents: Iterable[TagParent]) -> Iterable[tags_pb2.TagParent]:
+    return (tags_pb2.TagParent(id=parent.id, names=parent.names) for parent in parents)
+
+
 def _status(outcome: TaskOutcome) -> status_pb2.Status:
     return to_status(outcome.error) if outcome.error else status_pb2.Status()
 
@@ -93,7 +125,7 @@ def _tag(tag: Tag) -> tags_pb2.Tag:
         names=tag.names,
         score=tag.score,
         origin=tags_pb2.ORIGIN_MACHINE,
-        parents=[tags_pb2.TagParent(id=parent.id, names=parent.names) for parent in tag.parents],
+        parents=_parents(tag.parents),
     )
 
 

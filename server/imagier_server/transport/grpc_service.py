@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import grpc
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, keywords_pb2
 
 from imagier_server.errors import ImagierError
 from imagier_server.messages import Annotation, Lane
 from imagier_server.pipeline import Pipeline
-from imagier_server.transport.codec import from_request, to_response
+from imagier_server.transport.codec import from_request, to_keywords_response, to_response
 from imagier_server.transport.status import abort, to_status
 
 
@@ -65,3 +65,15 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
         """What this server can do."""
         del request, context
         return self._catalog()
+
+    async def MatchKeywords(  # noqa: N802 - gRPC's name
+        self,
+        request: keywords_pb2.MatchKeywordsRequest,
+        context: grpc.aio.ServicerContext[keywords_pb2.MatchKeywordsRequest, keywords_pb2.MatchKeywordsResponse],
+    ) -> keywords_pb2.MatchKeywordsResponse:
+        """What the keywords of a library mean."""
+        try:
+            matches = await self._pipeline.match_keywords(tuple(request.keywords), tuple(request.languages))
+        except ImagierError as error:
+            await abort(context, error)
+        return to_keywords_response(matches)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,8 @@ from imagier_server.errors import (
 from imagier_server.messages import (
     AnnotateRequest,
     Annotation,
+    KeywordMatch,
+    KeywordMatches,
     Lane,
     ModelReference,
     Picture,
@@ -110,6 +112,17 @@ class ScriptedTask:
         return await steps.compute(Stage.FINISH, lambda: self.result)
 
 
+class ScriptedKeywords:
+    """Every keyword means nothing; "bad" is refused."""
+
+    def check(self, keywords: Sequence[str], field: str) -> None:
+        if "bad" in keywords:
+            raise InvalidRequestError("refused", field=field)
+
+    def match(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches:
+        return KeywordMatches(tuple(KeywordMatch(keyword, ()) for keyword in keywords), tuple(languages))
+
+
 @dataclass
 class Bench:
     """A pipeline and the parts behind it."""
@@ -125,6 +138,7 @@ class Bench:
         tasks = (ScriptedTask("tags", 0.25, Tags(())), ScriptedTask("text", 0.5, Text(()), price=2))
         self.pipeline = Pipeline(
             tasks={task.name: task for task in tasks},
+            keywords=ScriptedKeywords(),
             models={task.models[0]: ModelReference(task.models[0], "1") for task in tasks},
             limits=self.limits,
             decoder=self.decoder,
@@ -343,3 +357,26 @@ async def test_two_requests_with_other_options_keep_their_own(bench: Bench) -> N
     )
     assert (first.outcomes.keys(), second.outcomes.keys()) == ({"tags"}, {"text"})
     assert sorted(bench.decoder.scales) == [0.25, 0.5]
+
+
+async def test_keywords_are_matched_in_a_place_of_their_own(bench: Bench) -> None:
+    matches = await bench.pipeline.match_keywords(("dog",), ("tlh",))
+    assert matches == KeywordMatches((KeywordMatch("dog", ()),), ("tlh",))
+    assert bench.value("imagier_in_flight_pictures") == 0
+
+
+async def test_keywords_are_refused_at_the_door(bench: Bench) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        await bench.pipeline.match_keywords(("bad",), ())
+    assert refused.value.field == "keywords"
+    with pytest.raises(InvalidRequestError) as refused:
+        await bench.pipeline.match_keywords(("dog",), ("en",) * 17)
+    assert refused.value.field == "languages"
+    places = [bench.limits.enter(1) for _ in range(bench.room)]
+    with pytest.raises(OverloadedError):
+        await bench.pipeline.match_keywords(("dog",), ())
+    for place in places:
+        place.leave()
+    bench.limits.drain()
+    with pytest.raises(DrainingError):
+        await bench.pipeline.match_keywords(("dog",), ())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, TagsOptions
+from imagier_server.tasks.keywords import Keywords
 from imagier_server.tasks.tags import SIDE, TagsTask, prepare
 from imagier_server.tasks.vocabulary import Concept, Vocabulary
 from PIL import Image
@@ -29,7 +30,8 @@ def concept(name: str) -> Concept:
 
 @pytest.fixture
 def task() -> TagsTask:
-    return TagsTask(Vocabulary(map(concept, CLASSES), map(concept, ["cat", "dog", "animal"])), default_min_score=0.2)
+    vocabulary = Vocabulary(map(concept, CLASSES), map(concept, ["cat", "dog", "animal"]))
+    return TagsTask(vocabulary, Keywords(vocabulary), default_min_score=0.2)
 
 
 def tags(task: TagsTask, scores: dict[str, float], **options: Any) -> dict[str, float]:

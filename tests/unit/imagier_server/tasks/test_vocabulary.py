@@ -44,17 +44,8 @@ def test_rounding_never_pushes_a_score_above_one(vocabulary: Vocabulary) -> None
     assert vocabulary.gather(np.float32([0.5, 0.5, 0.25, 0.25])).max() == 1
 
 
-@pytest.mark.parametrize("word", ["id-Egyptian cat", "egyptian CAT", " Mau  Egyptien ", "mau égyptien"])
-def test_a_concept_is_found_by_id_and_by_name_whatever_its_case_and_accents(vocabulary: Vocabulary, word: str) -> None:
-    assert vocabulary.find([word]) == {1}
-
-
-def test_unknown_words_are_ignored(vocabulary: Vocabulary) -> None:
-    assert vocabulary.find(["zeppelin", ""]) == frozenset()
-
-
 def test_descendants(vocabulary: Vocabulary) -> None:
-    under = vocabulary.with_descendants(vocabulary.find(["dog"]))
+    under = vocabulary.with_descendants(frozenset([vocabulary.index["id-dog"]]))
     assert {vocabulary.concepts[place].names["en"] for place in under} == {"dog", "husky", "sled dog"}
 
 

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which concepts the keywords of somebody's library mean: by id, name, variant of a name, synonym, or place in a hierarchy."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
+from pathlib import Path
+from typing import Final
+
+from imagier_server.errors import InvalidRequestError
+from imagier_server.messages import KeywordMatch, KeywordMatches, KeywordMeaning, MatchKind
+from imagier_server.tasks.spelling import fold, stem
+from imagier_server.tasks.vocabulary import Vocabulary
+
+MAX_KEYWORDS: Final = 5000
+MAX_CHARACTERS: Final = 1000
+"""Of one keyword, its path included."""
+MAX_WORD: Final = 100
+"""No name is as long: what is longer is not looked at."""
+_SEPARATORS: Final = re.compile(r"[|/\\>]")
+
+Found = Mapping[int, MatchKind]
+
+
+class Keywords:
+    """A vocabulary's words and their synonyms, to be found however they are written. Read once, never changed."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        synonyms: Mapping[str, Iterable[tuple[str, str]]] | None = None,
+        simplified: Mapping[int, str] | None = None,
+    ) -> None:
+        """`synonyms` are (language, word) by id; `simplified` is for `str.translate`."""
+        self.vocabulary = vocabulary
+        self._simplified = simplified or {}
+        self._exact: dict[str, dict[int, MatchKind]] = {}
+        self._stems: dict[tuple[str, str], dict[int, MatchKind]] = {}
+        # The surest first: what a word is called already is not called again.
+        for place, concept in enumerate(vocabulary.concepts):
+            self._exact.setdefault(fold(concept.id), {})[place] = MatchKind.ID
+            for language, name in concept.names.items():
+                self._add(place, language, name, MatchKind.NAME, MatchKind.VARIANT)
+        for concept_id, words in (synonyms or {}).items():
+            for language, word in words:
+                self._add(vocabulary.index[concept_id], language, word, MatchKind.SYNONYM, MatchKind.SYNONYM)
+
+    @classmethod
+    def load(cls, assets: Path, vocabulary: Vocabulary) -> Keywords:
+        """Reads `synonyms.tsv` (id, one column for each language, words separated by commas) and `traditional.tsv`."""
+        synonyms = {
+            row.pop("id"): [(language, word) for language, cell in row.items() for word in cell.split(", ") if word]
+            for row in _rows(assets / "synonyms.tsv")
+        }
+        simplified = {ord(row["traditional"]): row["simplified"] for row in _rows(assets / "traditional.tsv")}
+        return cls(vocabulary, synonyms, simplified)
+
+    def check(self, keywords: Sequence[str], field: str, most: int = MAX_KEYWORDS) -> None:
+        """Raises `InvalidRequestError` if there are too many, or one is too long."""
+        if len(keywords) > most:
+            raise InvalidRequestError(f"{field} must have at most {most} entries", field=field)
+        for place, keyword in enumerate(keywords):
+            if len(keyword) > MAX_CHARACTERS:
+                raise InvalidRequestError(
+                    f"an entry must have at most {MAX_CHARACTERS} characters", field=f"{field}[{place}]"
+                )
+
+    def meanings(self, keyword: str) -> Found:
+        """The concepts that the keyword stands for, and how; none, one, or several if it is ambiguous."""
+        *path, last = [part for part in _SEPARATORS.split(keyword) if part.strip()] or [""]
+        found = self._look_up(last)
+        if len(found) > 1:
+            above = {place for part in path for place in self._look_up(part)}
+            within = {place for place in found if not above.isdisjoint(self.vocabulary.ancestors[place])}
+            return {place: kind for place, kind in found.items() if place in within or not within}
+        return found
+
+    def find(self, keywords: Iterable[str]) -> frozenset[int]:
+        """All that any of the keywords stands for; unknown ones are ignored."""
+        return frozenset(place for keyword in keywords for place in self.meanings(keyword))
+
+    def match(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches:
+        """One for each keyword, with names in the languages asked for."""
+        known, unknown = self.vocabulary.spoken(languages)
+
+        def meaning(place: int, kind: MatchKind) -> KeywordMeaning:
+            return KeywordMeaning(
+                self.vocabulary.concepts[place].id,
+                self.vocabulary.names(place, known),
+                kind,
+                self.vocabulary.parents(place, known),
+            )
+
+        matches = (KeywordMatch(each, tuple(starmap(meaning, self.meanings(each).items()))) for each in keywords)
+        return KeywordMatches(tuple(matches), unknown)
+
+    def _add(self, place: int, language: str, word: str, as_written: MatchKind, as_variant: MatchKind) -> None:
+        folded = fold(word)
+        self._exact.setdefault(folded, {}).setdefault(place, as_written)
+        self._stems.setdefault((language, stem(folded, language, self._simplified)), {}).setdefault(place, as_variant)
+
+    def _look_up(self, word: str) -> Found:
+        if len(word) > MAX_WORD:
+            return {}
+        folded = fold(word)
+        if folded in self._exact:
+            return self._exact[folded]
+        variants: dict[int, MatchKind] = {}
+        for language in self.vocabulary.languages:
+            for place, kind in self._stems.get((language, stem(folded, language, self._simplified)), {}).items():
+                variants.setdefault(place, kind)
+        return variants
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
