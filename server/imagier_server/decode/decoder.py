@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageCms
 
 from imagier_server.decode.formats import Format
+from imagier_server.decode.jpeg import has_more_scans
 
 _PILLOW_FORMATS = {
     Format.JPEG: ("JPEG", "MPO"),  # phones write MPO, which is a JPEG with a second frame
@@ -32,6 +33,8 @@ _UPRIGHT = {  # EXIF 2.32, tag 0x0112
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+MOST_SCANS = 100
+"""Of a JPEG: encoders write about ten, and each costs a pass over the whole picture."""
 # Light lettering on transparency would vanish on white paper.
 _LIGHT = 200
 
@@ -42,6 +45,21 @@ class RefusedError(Exception):
 
 class TooLargeError(RefusedError):
     """The picture exceeds a cap; found in its header, before any pixel is decoded."""
+
+
+def load_codecs() -> None:
+    """Imports what Pillow would import at the first picture of a format, and sets its limits. Once, before `decode`."""
+    # Not above: the gateway knows this module too, and decodes nothing itself.
+    import pi_heif  # noqa: PLC0415
+    from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
+
+    Image.preinit()  # the other formats
+    # The parallelism is ours, picture by picture.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    # Our own caps speak first, and on every format; Pillow's warning is for code that has none.
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.simplefilter("ignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +75,14 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
 
     `scale` answers 0 < s ≤ 1 for the upright size in pixels. Raises `RefusedError`, or whatever Pillow raises on a broken file.
     """
-    # Our own caps speak first, and on every format; Pillow's warning is for code that has none.
-    Image.MAX_IMAGE_PIXELS = None
-    warnings.simplefilter("ignore")
-    if fmt is Format.HEIC:
-        import pi_heif  # noqa: PLC0415 - a quarter of a worker's start-up, for the few who send HEIC
-
-        pi_heif.register_heif_opener(thumbnails=False)
+    if fmt is Format.JPEG and has_more_scans(image, MOST_SCANS):
+        raise TooLargeError(f"the JPEG file has more than {MOST_SCANS} scans")
     with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS[fmt]) as opened:
         if max(opened.size) > caps.side:
             raise TooLargeError(f"a side of the picture is longer than {caps.side} pixels")
         if opened.width * opened.height > caps.pixels:
             raise TooLargeError(f"the picture has more than {caps.pixels} pixels")
-        orientation = opened.getexif().get(_ORIENTATION, 1)
+        orientation = _orientation(opened)
         width, height = opened.size[::-1] if orientation in _SIDEWAYS else opened.size
         wanted = scale(width, height)
         target = (max(1, round(opened.width * wanted)), max(1, round(opened.height * wanted)))
@@ -80,6 +93,15 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
     return picture, width, height
+
+
+def _orientation(opened: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8. What is broken or lies beyond says nothing, and the pixels are read as they are."""
+    try:
+        value = opened.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - Pillow raises anything on broken metadata
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _to_rgb(opened: Image.Image, profile: bytes | None, target: tuple[int, int]) -> Image.Image:

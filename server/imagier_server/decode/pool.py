@@ -7,98 +7,25 @@ import asyncio
 import heapq
 import itertools
 import logging
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Self
 
-import numpy as np
-
-from imagier_server.decode import worker
 from imagier_server.decode.decoder import Caps
 from imagier_server.decode.formats import Format, sniff
-from imagier_server.errors import ImageTooLargeError, ImagierError, InternalError, InvalidImageError
+from imagier_server.decode.process import (
+    DecoderCrashedError,
+    DecoderOverrunError,
+    DecoderProcess,
+    DecoderUnavailableError,
+    Scale,
+)
+from imagier_server.errors import ImagierError, InternalError
 from imagier_server.logs import log
 from imagier_server.messages import Lane, Picture
 from imagier_server.metrics import Metrics
-
-Scale = Callable[[int, int], float]
-"""(upright width, upright height) in pixels → the scale to decode at, 0 < s ≤ 1."""
-
-
-class DecoderCrashedError(InvalidImageError):
-    """The decoder died of this picture."""
-
-    reason = "DECODER_CRASHED"
-
-
-class DecoderOverrunError(InvalidImageError):
-    """The decoder took too long over this picture."""
-
-    reason = "DECODER_OVERRUN"
-
-
-class _Worker:
-    """One decoder process and our end of its socket. Used by one thread at a time."""
-
-    def __init__(self, caps: Caps, memory: int) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            descriptor = theirs.fileno()
-            arguments = [str(number) for number in (descriptor, memory, caps.pixels, caps.side)]
-            self._process = subprocess.Popen(
-                # -P: what lies in the working directory is nobody's module.
-                [sys.executable, "-P", "-m", worker.__name__, *arguments],
-                pass_fds=[descriptor],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # a codec's complaint may quote the picture
-                env={"OMP_NUM_THREADS": "1"},
-            )
-        self._connection = Connection(ours.detach())
-
-    def decode(self, image: bytes, fmt: Format, scale: Scale, seconds: float) -> Picture:
-        """Blocks. Any `InvalidImageError` but a crash or an overrun leaves the worker fit for the next picture."""
-        try:
-            self._connection.send_bytes(fmt.value.encode("ascii"))
-            self._connection.send_bytes(image)
-            width = height = 0
-            while True:
-                if not self._connection.poll(seconds):
-                    raise DecoderOverrunError(f"decoding took longer than {seconds:g} seconds")
-                answer = self._connection.recv_bytes()
-                kind, rest = answer[0], answer[1:]
-                if kind == worker.HEADER:
-                    width, height = worker.SIZE.unpack(rest)
-                    self._connection.send_bytes(worker.SCALE.pack(scale(width, height)))
-                elif kind == worker.PIXELS:
-                    columns, rows = worker.SIZE.unpack(rest)
-                    data = self._connection.recv_bytes()
-                    return Picture(np.frombuffer(data, np.uint8).reshape(rows, columns, 3), width, height)
-                elif kind == worker.TOO_LARGE:
-                    raise ImageTooLargeError(rest.decode())
-                elif kind == worker.REFUSED:
-                    raise InvalidImageError(rest.decode())
-                else:
-                    raise InvalidImageError("the picture file is broken")
-        except (EOFError, ConnectionError) as error:
-            raise DecoderCrashedError("the decoder crashed on this picture") from error
-
-    def stop(self) -> None:
-        """Ends the process, whatever it does."""
-        self._connection.close()
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        self._process.wait()
-
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return self._process.pid
 
 
 class DecoderPool:
@@ -113,18 +40,29 @@ class DecoderPool:
         self._seconds = seconds
         self._metrics = metrics
         self._size = size
-        self._idle: list[_Worker] = []
+        self._idle: list[DecoderProcess] = []
         self._waiting: list[tuple[Lane, int, asyncio.Future[None]]] = []
         self._tickets = itertools.count()
         self._free = size
         self._threads = ThreadPoolExecutor(size, "decode")
 
     async def __aenter__(self) -> Self:
-        self._idle = [_Worker(self._caps, self._memory) for _ in range(self._size)]
+        try:
+            for _ in range(self._size):
+                self._idle.append(DecoderProcess(self._caps, self._memory))
+            # All are closed in alike.
+            confinement, *_ = [await asyncio.to_thread(idle.confinement) for idle in self._idle]
+        except BaseException as error:
+            await self.__aexit__()
+            if isinstance(error, DecoderUnavailableError):
+                raise ChildProcessError("the decoder processes do not start") from error
+            raise
+        whole = confinement.landlock > 0 and confinement.seccomp
+        log(logging.INFO if whole else logging.WARNING, "decoder confinement", **asdict(confinement))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Every thread ends by itself: a worker's answers are awaited for a bounded time.
+        # Every thread ends by itself: a decoder has a bounded time for its answer.
         await asyncio.to_thread(self._threads.shutdown)
         for idle in self._idle:
             idle.stop()
@@ -159,25 +97,28 @@ class DecoderPool:
             return idle.decode(image, fmt, scale, self._seconds)
 
     @contextmanager
-    def _worker(self) -> Iterator[_Worker]:
+    def _worker(self) -> Iterator[DecoderProcess]:
         held = self._idle.pop()
         try:
+            if not held.alive:  # ended from outside while it was idle: no picture's fault
+                held = self._replaced(held, "ENDED")
             yield held
-        except (DecoderCrashedError, DecoderOverrunError) as error:
-            held.stop()
-            held = _Worker(self._caps, self._memory)
-            self._metrics.decoder_restarts.inc()
-            log(logging.WARNING, "decoder replaced", reason=error.reason)
-            raise
-        except InvalidImageError:
+        except ImagierError as error:
+            if isinstance(error, DecoderCrashedError | DecoderOverrunError | DecoderUnavailableError):
+                held = self._replaced(held, error.reason)
             raise
         except Exception as error:
             # A bug in the exchange: nobody knows what the worker would answer next.
-            held.stop()
-            held = _Worker(self._caps, self._memory)
+            held = self._replaced(held, InternalError.reason)
             raise InternalError from error
         finally:
             self._idle.append(held)
+
+    def _replaced(self, old: DecoderProcess, reason: str) -> DecoderProcess:
+        old.stop()
+        self._metrics.decoder_restarts.inc()
+        log(logging.WARNING, "decoder replaced", reason=reason)
+        return DecoderProcess(self._caps, self._memory)
 
     async def _acquire(self, lane: Lane) -> None:
         if self._free and not self._waiting:

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 from imagier_server.decode.decoder import Caps
-from imagier_server.decode.pool import DecoderCrashedError, DecoderOverrunError, DecoderPool
+from imagier_server.decode.pool import DecoderPool
+from imagier_server.decode.process import DecoderCrashedError, DecoderOverrunError
 from imagier_server.errors import ImageTooLargeError, InvalidImageError
 from imagier_server.messages import Lane
 from imagier_server.metrics import Metrics
