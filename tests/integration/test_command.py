@@ -16,6 +16,7 @@ import grpc
 import pytest
 from imagier_client import annotating
 from imagier_client.cli import main
+from lxml import etree
 from PIL import Image
 from scripted_annotator import (
     BAD_IMAGE,
@@ -139,6 +140,67 @@ async def test_what_cannot_be_drawn_is_said(
     assert len(list((tmp_path / "drawn").iterdir())) == 3
 
 
+@pytest.mark.parametrize(("style", "suffix"), [("alto", ".alto.xml"), ("hocr", ".hocr")])
+async def test_documents_beside_the_pictures(
+    server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str], style: str, suffix: str
+) -> None:
+    assert await run(folder, "--server", server, "--format", style) == 0
+    expected = [folder / f"a{suffix}", folder / f"b{suffix}", folder / f"summer/c{suffix}"]
+    out, err = capsys.readouterr()
+    assert (out.splitlines(), err) == ([str(path) for path in expected], "")
+    for path in expected:
+        assert "Lilas" in "".join(etree.parse(path).xpath("//text()|//@CONTENT"))
+    assert all(request.text.words and not request.HasField("tags") for request in script.requests)
+    # A second run writes the same files, and finds no new pictures.
+    assert await run(folder, "--server", server, "--format", style) == 0
+    assert capsys.readouterr().out.splitlines() == out.splitlines()
+
+
+async def test_documents_in_a_folder_with_tags_and_copies(
+    server: str, folder: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    name = folder / os.fsdecode(b"caf\xe9.png")
+    (folder / "a.png").rename(name)
+    arguments = ("--format", "alto", "--out", tmp_path / "out", "--tasks", "tags", "--draw", tmp_path / "drawn")
+    assert await run(name, "--server", server, *arguments) == 0
+    document = os.fsencode(tmp_path / "out" / f"{name.stem}.alto.xml")
+    assert capfdbinary.readouterr().out == document + b"\n"
+    assert etree.parse(document).find(".//{*}OtherTag").get("LABEL") == "Egyptian cat"
+
+
+async def test_a_document_on_standard_output(server: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--server", server, "--format", "hocr", "--out", "-")
+    assert await run(folder / "a.png", *arguments) == 0
+    assert capfd.readouterr().out.startswith("<?xml")
+    assert await run(folder, *arguments) == 2
+    out, err = capfd.readouterr()
+    assert (out, "one picture" in err) == ("", True)
+
+
+async def test_a_failed_task_and_an_unwritable_place_give_no_document(
+    server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def no_text(requests: Requests, _context: Any) -> AsyncIterator[StreamResponse]:
+        async for item in requests:
+            made = answer(item.request)
+            if item.request.image.startswith(b"\xff\xd8"):
+                made.response.text.Clear()
+                made.response.text.status.CopyFrom(NO_ENGINE)
+            yield made
+
+    script.stream = no_text
+    (folder / "a.alto.xml").mkdir()
+    assert await run(folder, "--server", server, "--format", "alto") == 1
+    out, err = capsys.readouterr()
+    assert out == f"{folder / 'summer' / 'c.alto.xml'}\n"
+    first, second = err.splitlines()
+    assert first == f"{folder / 'a.png'}: not written: Is a directory"
+    assert second.startswith(f"{folder / 'b.jpg'}: ")
+    assert "ENGINE_UNAVAILABLE" in second
+    names = sorted(path.name for path in (folder.parent / "photos").iterdir())
+    assert names == ["a.alto.xml", "a.png", "b.jpg", "notes.txt", "summer"]
+
+
 async def test_nobody_listens(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(folder, "--server", "127.0.0.1:1", "--format", "jsonl") == 3
     out, err = capsys.readouterr()
@@ -180,7 +242,9 @@ async def test_a_folder_that_cannot_be_made(
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--tasks", "smells"], ["--tasks", ""], ["--concurrency", "0"], ["--format", "xml"]])
+@pytest.mark.parametrize(
+    "wrong", [["--tasks", "smells"], ["--tasks", ""], ["--concurrency", "0"], ["--format", "xml"], ["--out", "x"]]
+)
 async def test_wrong_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         await run("a.jpg", *wrong)

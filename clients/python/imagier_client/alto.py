@@ -89,13 +89,21 @@ def _add_blocks(space: Element, annotation: Annotation, page: list[Block]) -> No
                 end, begin = corners(line.polygon[2:], annotation)
                 inner.set("BASELINE", _points([begin, end]))
             _shape(inner, line.polygon, annotation)
-            for which, (word, blank) in enumerate(parts := words(line), 1):
+            for which, word in enumerate(parts := words(line), 1):
+                name = f"word_{number}_{which}"
                 here = box(word.polygon, annotation)
-                string = _add(inner, "String", ID=f"word_{number}_{which}", **_at(here), CONTENT=word.text)
-                string.set("WC", f"{word.confidence:.3f}")
+                string = _add(inner, "String", ID=name, **_at(here), CONTENT=word.text, WC=f"{word.confidence:.3f}")
                 _shape(string, word.polygon, annotation)
-                if blank:
-                    _add(inner, "SP", **_at(_between(here, box(parts[which][0].polygon, annotation))))
+                if word.characters:  # 0 for sure, 9 for unsure
+                    string.set("CC", " ".join(str(round(9 - 9 * one.confidence)) for one in word.characters))
+                for index, one in enumerate(word.characters, 1):
+                    at = _at(box(one.polygon, annotation))
+                    glyph = _add(
+                        string, "Glyph", ID=f"{name}_{index}", **at, CONTENT=one.text, GC=f"{one.confidence:.3f}"
+                    )
+                    _shape(glyph, one.polygon, annotation)
+                if word.blank:
+                    _add(inner, "SP", **_at(_between(here, box(parts[which].polygon, annotation))))
 
 
 def _between(before: Box, after: Box) -> Box:

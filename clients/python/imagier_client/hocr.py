@@ -13,7 +13,7 @@ from imagier_client.page import Block, blocks, box, corners, language, text_of, 
 PROLOGUE = b"""<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
 """
-CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocrx_word ocrp_poly ocrp_lang ocrp_wconf"
+CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocrx_word ocrx_cinfo ocrp_poly ocrp_lang ocrp_wconf"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 Element = ET.Element
@@ -64,10 +64,15 @@ def _add_blocks(body: Element, annotation: Annotation, page: list[Block]) -> Non
             number += 1
             title = f"{_place(line.polygon, annotation)}{_direction(line, block, annotation)}"
             inner = _add(paragraph, "span", {"class": "ocr_line", "id": f"line_{number}", "title": title}, "\n")
-            for which, (word, blank) in enumerate(words(line), 1):
+            for which, word in enumerate(words(line), 1):
                 title = f"{_place(word.polygon, annotation)}; x_wconf {round(word.confidence * 100)}"
                 attributes = {"class": "ocrx_word", "id": f"word_{number}_{which}", "title": title}
-                _add(inner, "span", attributes, " " if blank else "").text = xml_text(word.text)
+                made = _add(inner, "span", attributes, " " if word.blank else "")
+                for one in word.characters:
+                    title = f"x_{_bbox(one.polygon, annotation).replace('bbox', 'bboxes')}; x_confs {round(one.confidence * 100)}"
+                    _add(made, "span", {"class": "ocrx_cinfo", "title": title}).text = xml_text(one.text)
+                if not word.characters:
+                    made.text = xml_text(word.text)
 
 
 def _place(points: tuple[Point, ...], annotation: Annotation) -> str:

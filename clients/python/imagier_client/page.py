@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from imagier_client.messages import Annotation, Point, TextLine, TextResult, TextWord
+from imagier_client.messages import Annotation, Point, Polygon, TextLine, TextResult, TextWord
 
 _SAME_WAY = 10.0  # degrees between two lines of one block
 _SAME_SIZE = 1.5  # between their heights
@@ -34,6 +34,17 @@ class Box:
     @property
     def height(self) -> int:
         return self.bottom - self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word; `blank` if a blank follows it on its line, `characters` if each of several has a place of its own."""
+
+    text: str
+    confidence: float
+    polygon: Polygon
+    blank: bool
+    characters: tuple[TextWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +87,26 @@ def blocks(lines: Iterable[TextLine]) -> list[Block]:
     return [Block(tuple(members)) for members in made]
 
 
-def words(line: TextLine) -> list[tuple[TextWord, bool]]:
-    """The words of a line, each with whether a blank follows; the line as one word if the server gave none.
+def words(line: TextLine) -> list[Word]:
+    """The words of a line; the line as one word if the server gave none.
 
-    Between Chinese or Japanese characters there is no blank.
+    Chinese and Japanese characters, which come as words of their own, are one word as long as no blank parts them.
     """
     if not line.words:
-        return [(TextWord(line.text, line.confidence, line.polygon, line.normalized_polygon), False)]
-    found = []
+        return [Word(line.text, line.confidence, line.polygon, blank=False)]
+    runs: list[tuple[list[TextWord], bool]] = []
     end = 0
-    for word, following in zip(line.words, [*line.words[1:], None], strict=True):
-        end = max(end, line.text.find(word.text, end) + len(word.text))
-        begin = line.text.find(following.text, end) if following else -1
-        found.append((word, begin != end and following is not None))
-    return found
+    for word in line.words:
+        begin = line.text.find(word.text, end)
+        blank = begin != end
+        if runs and blank:
+            runs[-1] = runs[-1][0], True
+        if runs and not blank and len(word.text) == len(runs[-1][0][-1].text) == 1:
+            runs[-1][0].append(word)
+        else:
+            runs.append(([word], False))
+        end = max(begin, end) + len(word.text)
+    return [_joined(members, blank=blank) for members, blank in runs]
 
 
 def box(points: Iterable[Point], annotation: Annotation) -> Box:
@@ -117,6 +134,17 @@ def language(block: Block, page: Sequence[Block]) -> str | None:
 def xml_text(text: str) -> str:
     """The text with U+FFFD for what no XML document may hold: controls, and the bytes of a file name that is not UTF-8."""
     return _NOT_XML.sub("\ufffd", text)
+
+
+def _joined(members: Sequence[TextWord], *, blank: bool) -> Word:
+    (first, _, _, fourth), (_, second, third, _) = members[0].polygon, members[-1].polygon
+    return Word(
+        "".join(member.text for member in members),
+        statistics.mean(member.confidence for member in members),
+        (first, second, third, fourth),
+        blank,
+        tuple(members) if len(members) > 1 else (),
+    )
 
 
 def _continues(block: Sequence[TextLine], line: TextLine) -> bool:

@@ -22,6 +22,11 @@ def test_lists_are_forgiving() -> None:
     assert (options.tasks, options.languages) == (("text", "tags"), ("fr", "en"))
 
 
+def test_documents_hold_text() -> None:
+    assert arguments(["a", "--format", "alto"]).tasks == ("text",)
+    assert arguments(["a", "--format", "hocr", "--tasks", "tags"]).tasks == ("tags", "text")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -32,6 +37,7 @@ def test_lists_are_forgiving() -> None:
         ["a", "--concurrency", "-1"],
         ["a", "--max-tags", "x"],
         ["a", "--serve", "x"],
+        ["a", "--out", "x"],
     ],
 )
 def test_wrong_usage_ends_with_two(wrong: list[str]) -> None:
