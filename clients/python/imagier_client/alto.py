@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
 from imagier_client import __version__
-from imagier_client.messages import Annotation, Point, TagsResult, TextResult
+from imagier_client.messages import Annotation, Point, TagsResult, TextLine, TextResult
 from imagier_client.page import Block, Box, blocks, box, corners, language, text_of, words, xml_text
 
 VERSION = "4.3"
@@ -89,21 +89,23 @@ def _add_blocks(space: Element, annotation: Annotation, page: list[Block]) -> No
                 end, begin = corners(line.polygon[2:], annotation)
                 inner.set("BASELINE", _points([begin, end]))
             _shape(inner, line.polygon, annotation)
-            for which, word in enumerate(parts := words(line), 1):
-                name = f"word_{number}_{which}"
-                here = box(word.polygon, annotation)
-                string = _add(inner, "String", ID=name, **_at(here), CONTENT=word.text, WC=f"{word.confidence:.3f}")
-                _shape(string, word.polygon, annotation)
-                if word.characters:  # 0 for sure, 9 for unsure
-                    string.set("CC", " ".join(str(round(9 - 9 * one.confidence)) for one in word.characters))
-                for index, one in enumerate(word.characters, 1):
-                    at = _at(box(one.polygon, annotation))
-                    glyph = _add(
-                        string, "Glyph", ID=f"{name}_{index}", **at, CONTENT=one.text, GC=f"{one.confidence:.3f}"
-                    )
-                    _shape(glyph, one.polygon, annotation)
-                if word.blank:
-                    _add(inner, "SP", **_at(_between(here, box(parts[which].polygon, annotation))))
+            _add_words(inner, line, f"word_{number}", annotation)
+
+
+def _add_words(parent: Element, line: TextLine, name: str, annotation: Annotation) -> None:
+    for number, word in enumerate(parts := words(line), 1):
+        here = box(word.polygon, annotation)
+        string = _add(parent, "String", ID=f"{name}_{number}", **_at(here), CONTENT=word.text)
+        string.set("WC", f"{word.confidence:.3f}")
+        if word.characters:  # 0 for sure, 9 for unsure
+            string.set("CC", " ".join(str(round(9 - 9 * one.confidence)) for one in word.characters))
+        _shape(string, word.polygon, annotation)
+        for one in word.characters:
+            glyph = _add(string, "Glyph", **_at(box(one.polygon, annotation)), CONTENT=one.text)
+            glyph.set("GC", f"{one.confidence:.3f}")
+            _shape(glyph, one.polygon, annotation)
+        if word.blank:
+            _add(parent, "SP", **_at(_between(here, box(parts[number].polygon, annotation))))
 
 
 def _between(before: Box, after: Box) -> Box:
