@@ -7,6 +7,7 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 from PIL import Image, ImageCms
 
@@ -14,13 +15,13 @@ from imagier_server.decode.formats import Format
 from imagier_server.decode.jpeg import has_more_scans
 
 _PILLOW_FORMATS = {
-    Format.JPEG: ("JPEG", "MPO"),  # phones write MPO, which is a JPEG with a second frame
-    Format.PNG: ("PNG",),
-    Format.WEBP: ("WEBP",),
-    Format.GIF: ("GIF",),
-    Format.TIFF: ("TIFF",),
-    Format.AVIF: ("AVIF",),
-    Format.HEIC: ("HEIF",),
+    Format.JPEG: "JPEG",
+    Format.PNG: "PNG",
+    Format.WEBP: "WEBP",
+    Format.GIF: "GIF",
+    Format.TIFF: "TIFF",
+    Format.AVIF: "AVIF",
+    Format.HEIC: "HEIF",
 }
 _ORIENTATION = 0x0112
 _SIDEWAYS = {5, 6, 7, 8}
@@ -51,9 +52,9 @@ def load_codecs() -> None:
     """Imports what Pillow would import at the first picture of a format, and sets its limits. Once, before `decode`."""
     # Not above: the gateway knows this module too, and decodes nothing itself.
     import pi_heif  # noqa: PLC0415
-    from PIL import AvifImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
+    from PIL import AvifImagePlugin, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
 
-    Image.preinit()  # the other formats
+    Image.preinit()  # the other formats; MPO is what phones write, a JPEG with a second frame
     # The parallelism is ours, picture by picture.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
@@ -77,12 +78,13 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
     """
     if fmt is Format.JPEG and has_more_scans(image, MOST_SCANS):
         raise TooLargeError(f"the JPEG file has more than {MOST_SCANS} scans")
-    with Image.open(io.BytesIO(image), formats=_PILLOW_FORMATS[fmt]) as opened:
+    with Image.open(io.BytesIO(image), formats=[_PILLOW_FORMATS[fmt]]) as opened:
         if max(opened.size) > caps.side:
             raise TooLargeError(f"a side of the picture is longer than {caps.side} pixels")
         if opened.width * opened.height > caps.pixels:
             raise TooLargeError(f"the picture has more than {caps.pixels} pixels")
-        orientation = _orientation(opened)
+        # Pillow itself turns a TIFF while loading, and announces the size that it will then have.
+        orientation = 1 if fmt is Format.TIFF else _orientation(opened)
         width, height = opened.size[::-1] if orientation in _SIDEWAYS else opened.size
         wanted = scale(width, height)
         target = (max(1, round(opened.width * wanted)), max(1, round(opened.height * wanted)))
@@ -125,7 +127,7 @@ def _to_rgb(opened: Image.Image, profile: bytes | None, target: tuple[int, int])
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
     """16-bit, 32-bit and float greys: stretched from the picture's own range where that exceeds 8 bits."""
     low, high = picture.getextrema()
-    if not (isinstance(low, int | float) and isinstance(high, int | float)) or low != low or high != high:  # noqa: PLR0124 - NaN
+    if not (isinstance(low, int | float) and isinstance(high, int | float) and isfinite(low) and isfinite(high)):
         raise RefusedError("the picture's values are not numbers")
     if picture.mode.startswith("I;16"):
         low, high = 0, 65535
