@@ -37,6 +37,8 @@ Answer = Callable[[str, Annotation | ImagierError], Awaitable[None]]
 
 MAX_REQUEST_ID = 128
 MAX_LANGUAGES = 16
+MAX_LANGUAGE = 64
+"""Characters of a language: the longest tags have about 35 (BCP 47, section 4.4.1)."""
 
 
 class Decoder(Protocol):
@@ -243,6 +245,9 @@ class Pipeline:
 def _check_languages(languages: Sequence[str]) -> None:
     if len(languages) > MAX_LANGUAGES:
         raise InvalidRequestError(f"more than {MAX_LANGUAGES} languages are asked for", field="languages")
+    for place, language in enumerate(languages):
+        if len(language) > MAX_LANGUAGE:
+            raise InvalidRequestError(f"longer than {MAX_LANGUAGE} characters", field=f"languages[{place}]")
 
 
 def _given(place: Place) -> Place:

@@ -116,10 +116,7 @@ class TritonEngine:
         finally:
             self._metrics.engine_requests.labels(model, code).inc()
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
-        return {
-            output.name: np.frombuffer(raw, _DATATYPES[output.datatype]).reshape(tuple(output.shape))
-            for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
-        }
+        return read_outputs(response)
 
     async def wait_ready(self, models: Iterable[str]) -> None:
         """Waits, for as long as it takes, until all of `models` are ready."""
@@ -165,6 +162,18 @@ class TritonEngine:
             log(logging.ERROR, "model refused: its digest is not the one our labels belong to", model=locked.role)
             return False
         return True
+
+
+def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:
+    """The tensors by name. Raises `InternalError` for an answer whose types, shapes and bytes do not agree."""
+    try:
+        return {
+            output.name: np.frombuffer(raw, _DATATYPES[output.datatype]).reshape(tuple(output.shape))
+            for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+        }
+    except (KeyError, ValueError):
+        log(logging.ERROR, "inference answered what cannot be read", model=response.model_name)
+        raise InternalError from None
 
 
 def _cancelled_from_outside() -> bool:
