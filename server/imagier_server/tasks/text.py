@@ -12,19 +12,35 @@ from typing import ClassVar
 import numpy as np
 
 from imagier_server.errors import InvalidRequestError
-from imagier_server.messages import Picture, Point, Polygon, Tensors, Text, TextLine, TextOptions, TextWord
+from imagier_server.messages import Picture, Pixels, Point, Polygon, Tensors, Text, TextLine, TextOptions, TextWord
 from imagier_server.model_lock import read_lock
 from imagier_server.tasks.reading_order import Corners, reading_order
 from imagier_server.tasks.task import OptionInfo, Steps
 from imagier_server.tasks.text_boxes import find_boxes
-from imagier_server.tasks.text_lines import Batch, Line, cut_lines, orienter_batches, recognizer_batches, ways_to_read
+from imagier_server.tasks.text_directions import first_ways, other_ways, reading_quads
+from imagier_server.tasks.text_lines import Batch, Line, cut_line, orienter_batches, recognizer_batches
 from imagier_server.tasks.text_page import Page, prepare_page, reading_scale
 from imagier_server.tasks.text_reading import Character, join, read_characters, split_words
 from imagier_server.timings import Stage
 
 DETECTOR, ORIENTER, RECOGNIZER = "text_detector", "text_line_orienter", "text_recognizer"
 MIN_CONFIDENCE = 0.5
+
+DOUBTFUL = 0.7
+"""A line read with less confidence is read in other ways too."""
+
 IN_FLIGHT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way in which a line was read. The recogniser saw it padded to `seen` times its width."""
+
+    line: Line
+    seen: float
+    characters: Sequence[Character]
+    text: str
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,43 +82,63 @@ class TextTask:
         batches = await steps.compute(Stage.PREPARE, orienter_batches, lines)
         turned = await _infer_all(steps, ORIENTER, batches)
         upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
-        lines = await steps.compute(Stage.PREPARE, ways_to_read, lines, upside_down)
-        batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
-        read = await _infer_all(steps, RECOGNIZER, batches)
-        return await steps.compute(Stage.FINISH, self.finish, picture, page, lines, batches, read, options)
+        lines = await steps.compute(Stage.PREPARE, first_ways, lines, upside_down)
+        readings = await self._read(lines, steps)
+        doubtful = await steps.compute(Stage.PREPARE, _further_ways, page.pixels, readings)
+        if doubtful:
+            readings += await self._read(doubtful, steps)
+        return await steps.compute(Stage.FINISH, finish, picture, page, readings, options)
 
-    def finish(
-        self,
-        picture: Picture,
-        page: Page,
-        lines: Sequence[Line],
-        batches: Sequence[Batch],
-        read: Sequence[Tensors],
-        options: TextOptions,
-    ) -> Text:
-        """What the recogniser read in `batches` of `lines`, without what is empty or doubtful, in reading order."""
-        minimum = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
-        height, width = page.pixels.shape[:2]
-        enlarge = np.array((picture.width / width, picture.height / height))
-        best: dict[int, tuple[TextLine, Corners]] = {}
-        for batch, answer in zip(batches, read, strict=True):
-            for index, token_ids, confidences in zip(
-                batch.lines, answer["token_ids"], answer["confidences"], strict=True
-            ):
-                line = lines[index]
+    async def _read(self, lines: Sequence[Line], steps: Steps) -> list[Reading]:
+        batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
+        answers = await _infer_all(steps, RECOGNIZER, batches)
+        return await steps.compute(Stage.FINISH, self._readings, lines, batches, answers)
+
+    def _readings(self, lines: Sequence[Line], batches: Sequence[Batch], answers: Sequence[Tensors]) -> list[Reading]:
+        readings = []
+        for batch, answer in zip(batches, answers, strict=True):
+            rows = zip(batch.lines, answer["token_ids"], answer["confidences"], strict=True)
+            for line, token_ids, confidences in ((lines[index], *row) for index, *row in rows):
                 seen = batch.pixels.shape[2] / line.pixels.shape[1]
                 characters = read_characters(token_ids, confidences, self.charset, 1 / seen)
-                text, confidence = join(characters)
-                if not text.strip() or confidence < minimum:
-                    continue
-                if line.number in best and best[line.number][0].confidence >= confidence:
-                    continue
-                corners = line.corners * enlarge
-                words = _words(characters, corners, seen) if options.words else ()
-                best[line.number] = TextLine(text, confidence, _polygon(corners), words), corners
-        order = reading_order([corners for _, corners in best.values()])
-        found = [line for line, _ in best.values()]
-        return Text(tuple(found[index] for index in order))
+                readings.append(Reading(line, seen, characters, *join(characters)))
+        return readings
+
+
+def _best(readings: Sequence[Reading]) -> list[Reading]:
+    """The most confident reading of each line."""
+    best: dict[int, Reading] = {}
+    for reading in readings:
+        number = reading.line.number
+        if number not in best or best[number].confidence < reading.confidence:
+            best[number] = reading
+    return list(best.values())
+
+
+def _further_ways(page: Pixels, readings: Sequence[Reading]) -> list[Line]:
+    """The ways in which lines that made no sense so far have not been read."""
+    read = {_way(reading.line) for reading in readings}
+    doubtful = (reading.line for reading in _best(readings) if reading.confidence < DOUBTFUL)
+    return [way for line in doubtful for way in other_ways(page, line) if _way(way) not in read]
+
+
+def _way(line: Line) -> tuple[int, float, float]:
+    return line.number, *line.corners[0].tolist()
+
+
+def finish(picture: Picture, page: Page, readings: Sequence[Reading], options: TextOptions) -> Text:
+    """The best reading of each line, without what is empty or doubtful, in reading order."""
+    minimum = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
+    kept = [each for each in _best(readings) if each.text.strip() and each.confidence >= minimum]
+    height, width = page.pixels.shape[:2]
+    enlarge = np.array((picture.width / width, picture.height / height))
+    corners = [each.line.corners * enlarge for each in kept]
+    lines = []
+    for index in reading_order(corners):
+        reading, outline = kept[index], corners[index]
+        words = _words(reading.characters, outline, reading.seen) if options.words else ()
+        lines.append(TextLine(reading.text, reading.confidence, _polygon(outline), words))
+    return Text(tuple(lines))
 
 
 async def _infer_all(steps: Steps, model: str, batches: Sequence[Batch]) -> list[Tensors]:
@@ -124,7 +160,8 @@ async def _infer_all(steps: Steps, model: str, batches: Sequence[Batch]) -> list
 def prepare_lines(page: Page, found: Tensors) -> list[Line]:
     """The lines that the detector found, cut out of the page."""
     height, width = page.pixels.shape[:2]
-    return cut_lines(page.pixels, find_boxes(found["probability"][0], page.scale, width, height))
+    quads = reading_quads(find_boxes(found["probability"][0], page.scale, width, height))
+    return [cut_line(page.pixels, number, quad) for number, quad in enumerate(quads)]
 
 
 def _words(characters: Sequence[Character], corners: Corners, seen: float) -> tuple[TextWord, ...]:

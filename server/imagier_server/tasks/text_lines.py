@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.text_boxes import Quads
 
 HEIGHT = 48
 """Of a line, as both models see it."""
@@ -22,12 +21,11 @@ WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
 
 ORIENTER_WIDTH = 192
 
+ORIENTER_SEES = 384
+"""Of a line, its first columns: squeezed whole into the orienter's width, one line in twenty was called wrongly; so, none."""
+
 PADDING = 127
 """Grey, the graphs' zero: black and white cost more characters."""
-
-UPSIDE_DOWN = 0.9
-TALL = 1.5
-"""Boxes at least this many times as high as wide are read downwards."""
 
 STRAIGHT = 1.04
 """A box is straight if the upright box around it is at most this many times as large."""
@@ -57,22 +55,18 @@ class Batch:
     pixels: Pixels
 
 
-def cut_lines(page: Pixels, quads: Quads) -> list[Line]:
-    """The lines at `quads` in `page`. A line much higher than wide is taken to read downwards."""
-    return [_cut(page, number, quad) for number, quad in enumerate(quads)]
-
-
-def _cut(page: Pixels, number: int, quad: npt.NDArray[np.float32]) -> Line:
-    width, height = _sides(quad)
-    tall = height >= TALL * width
-    if tall:
-        quad, width, height = np.roll(quad, -1, axis=0), height, width
+def cut_line(page: Pixels, number: int, quad: npt.NDArray[np.float32]) -> Line:
+    """The line at `quad` (4, x and y) in `page`; the first edge of `quad` is the upper one as read."""
+    (width, height) = _sides(quad)
     columns = min(max(math.ceil(HEIGHT * width / height), 1), WIDTHS[-1])
     (left, top), (right, bottom) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
     if (right - left) * (bottom - top) < STRAIGHT * width * height:
         # Most boxes: a plain resize takes a fifth of the time of a warp.
         part = page[round(top) : round(bottom), round(left) : round(right)]
-        pixels = cv2.resize(np.rot90(part).copy() if tall else part, (columns, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        across, down = (quad[1] - quad[0]).tolist()
+        quarters = (1 if down > 0 else 3) if abs(down) > abs(across) else (2 if across < 0 else 0)
+        part = np.ascontiguousarray(np.rot90(part, quarters))
+        pixels = cv2.resize(part, (columns, HEIGHT), interpolation=cv2.INTER_LINEAR)
     else:
         # Corners are on the edges of pixels, OpenCV's grid is on their centres.
         corners = np.array([(0, 0), (columns, 0), (0, HEIGHT)], np.float32)
@@ -89,30 +83,16 @@ def _sides(quad: npt.NDArray[np.float32]) -> tuple[float, float]:
 
 
 def orienter_batches(lines: Sequence[Line]) -> list[Batch]:
-    """The lines as the orienter wants them: squeezed into its width if longer, padded if shorter."""
-    squeezed = (cv2.resize(line.pixels, (min(line.pixels.shape[1], ORIENTER_WIDTH), HEIGHT)) for line in lines)
-    narrow = [np.asarray(pixels, np.uint8) for pixels in squeezed]
+    """The beginnings of the lines, as the orienter wants them: squeezed into its width if longer, padded if shorter."""
+    beginnings = (line.pixels[:, :ORIENTER_SEES] for line in lines)
+    narrow = [
+        np.asarray(cv2.resize(pixels, (min(pixels.shape[1], ORIENTER_WIDTH), HEIGHT)), np.uint8)
+        for pixels in beginnings
+    ]
     return [
         _batch(range(at, min(at + ORIENTER_ROWS, len(lines))), narrow, ORIENTER_WIDTH)
         for at in range(0, len(lines), ORIENTER_ROWS)
     ]
-
-
-def ways_to_read(lines: Sequence[Line], upside_down: npt.NDArray[np.float32]) -> list[Line]:
-    """The lines as most of them stand, upright or upside down; one whose probability says otherwise is there in both ways.
-
-    The orienter is wrong about one line in a hundred, most often long ones; reading such a line both ways settles it.
-    """
-    turned = upside_down > UPSIDE_DOWN
-    # Most pictures are upright: one line alone does not prove the contrary.
-    most = bool(turned.sum() > max(1, len(lines) / 2))
-    ways = []
-    for line, way in zip(lines, turned.tolist(), strict=True):
-        if most or way:
-            ways.append(Line(line.number, line.pixels[::-1, ::-1], np.roll(line.corners, 2, axis=0)))
-        if not (most and way):
-            ways.append(line)
-    return ways
 
 
 def recognizer_batches(lines: Sequence[Line]) -> list[Batch]:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from imagier_server.tasks.text_lines import (
     HEIGHT,
+    ORIENTER_SEES,
     ORIENTER_WIDTH,
     PADDING,
     RECOGNIZER_ROWS,
     WIDTHS,
     Line,
-    cut_lines,
+    cut_line,
     orienter_batches,
     recognizer_batches,
-    ways_to_read,
 )
 
 pytestmark = pytest.mark.unit
@@ -36,28 +36,36 @@ def line(width: int, number: int = 0, level: int = 200) -> Line:
 
 
 def test_a_box_of_the_lines_own_height_is_cut_as_it_is():
-    (cut,) = cut_lines(page(), quad(10, 20, 110, 20 + HEIGHT)[np.newaxis])
+    cut = cut_line(page(), 0, quad(10, 20, 110, 20 + HEIGHT))
     assert np.array_equal(cut.pixels, page()[20 : 20 + HEIGHT, 10:110])
     assert np.array_equal(cut.corners, quad(10, 20, 110, 20 + HEIGHT))
 
 
 def test_other_heights_are_scaled():
-    (cut,) = cut_lines(page(), quad(10, 20, 110, 44)[np.newaxis])
+    cut = cut_line(page(), 0, quad(10, 20, 110, 44))
     assert cut.pixels.shape == (HEIGHT, 200, 3)
 
 
-def test_a_tall_box_is_read_downwards():
-    (cut,) = cut_lines(page(), quad(100, 10, 124, 130)[np.newaxis])
-    assert cut.pixels.shape == (HEIGHT, 240, 3)
-    assert cut.corners[0].tolist() == [124, 10]  # reading begins at its upper right
-    green = cut.pixels[HEIGHT // 2, :, 1].astype(int)
-    assert (np.diff(green) >= 0).all()
-    red = cut.pixels[:, 120, 0].astype(int)
-    assert (np.diff(red) <= 0).all()
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("skew", [0.0, 8.0])
+def test_a_line_is_cut_in_the_direction_of_its_first_edge(turns: int, skew: float):
+    """Straight boxes are copied, slanted ones warped: both must look the same way."""
+    corners = quad(60, 40, 140, 100)
+    corners[:, 0] += skew * np.array([1, 1, -1, -1])
+    corners = np.roll(corners, -turns, axis=0)
+    cut = cut_line(page(), 7, corners)
+    assert cut.number == 7
+    assert np.array_equal(cut.corners, corners)
+    height, width = cut.pixels.shape[:2]
+    assert width == pytest.approx(HEIGHT * (80 / 60 if turns % 2 == 0 else 60 / 80), rel=0.2)
+    # The page's colours are its coordinates: what is seen at the line's corners is where the corners are.
+    seen = [cut.pixels[y, x, :2].astype(int) for y, x in ((2, 2), (2, width - 3), (height - 3, width - 3))]
+    for pixel, corner in zip(seen, corners, strict=False):
+        assert np.abs(pixel - corner).max() < 9
 
 
 def test_a_very_long_line_is_squeezed_into_the_widest_tensor():
-    (cut,) = cut_lines(np.zeros((200, 4000, 3), np.uint8), quad(0, 0, 4000, 10)[np.newaxis])
+    cut = cut_line(np.zeros((200, 4000, 3), np.uint8), 0, quad(0, 0, 4000, 10))
     assert cut.pixels.shape[1] == WIDTHS[-1]
 
 
@@ -76,40 +84,10 @@ def test_lines_of_one_width_share_a_batch_up_to_the_models_limit():
     assert {batch.pixels.shape[2] for batch in batches} == {WIDTHS[0], 480, WIDTHS[-1]}
 
 
-def test_the_orienter_sees_one_width():
-    batches = orienter_batches([line(20), line(2000)])
+def test_the_orienter_sees_the_beginnings():
+    long = line(2000)
+    long.pixels[:, ORIENTER_SEES:] = 0
+    batches = orienter_batches([line(20), long])
     assert [batch.pixels.shape for batch in batches] == [(2, HEIGHT, ORIENTER_WIDTH, 3)]
     assert (batches[0].pixels[0, :, 20:] == PADDING).all()
     assert (batches[0].pixels[1] == 200).all()
-
-
-def ways(*upside_down: float) -> list[tuple[int, bool]]:
-    """The lines' numbers, and whether each is turned."""
-    lines = [line(100, number) for number in range(len(upside_down))]
-    found = ways_to_read(lines, np.array(upside_down, np.float32))
-    return [(each.number, each.corners[0].tolist() != [0, 0]) for each in found]
-
-
-def test_upright_lines_are_read_as_they_are():
-    assert ways(0.0, 0.5, 0.9) == [(0, False), (1, False), (2, False)]
-
-
-def test_a_page_upside_down_is_turned():
-    assert ways(0.95, 0.99, 1.0) == [(0, True), (1, True), (2, True)]
-
-
-def test_a_line_unlike_the_others_is_read_both_ways():
-    assert ways(0.0, 0.99, 0.0) == [(0, False), (1, True), (1, False), (2, False)]
-    assert ways(1.0, 0.0, 1.0) == [(0, True), (1, True), (1, False), (2, True)]
-
-
-def test_a_single_line_that_seems_upside_down_is_read_both_ways():
-    assert ways(1.0) == [(0, True), (0, False)]
-
-
-def test_turning_turns_pixels_and_corners():
-    upright = Line(0, page()[:HEIGHT], quad(0, 0, 250, HEIGHT))
-    turned, _ = ways_to_read([upright], np.ones(1, np.float32))
-    assert np.array_equal(turned.pixels, upright.pixels[::-1, ::-1])
-    assert turned.corners[0].tolist() == [250, HEIGHT]
-    assert turned.corners[2].tolist() == [0, 0]
