@@ -55,12 +55,12 @@ class LockedModel:
 def read_lock(repository: Path) -> dict[str, LockedModel]:
     """What is installed, by role; nothing if nothing was ever exported. Raises `ModelLockError`, `OSError`."""
     try:
-        text = (repository / LOCK_NAME).read_text("utf-8")
+        content = (repository / LOCK_NAME).read_bytes()
     except FileNotFoundError:
         return {}
     try:
-        return {role: _model(role, row) for role, row in json.loads(text)["models"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return {role: _model(role, row) for role, row in json.loads(content)["models"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelLockError(f"{LOCK_NAME} is damaged; export the models again") from error
 
 

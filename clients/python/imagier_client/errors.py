@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from itertools import product
 from typing import cast
 
 import grpc
+from google.protobuf import message as protobuf
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[attr-defined]  # half of it is typed
 
 _DOMAIN = "imagier"
 _STATUS_KEY = "grpc-status-details-bin"
 _PUSHBACK_KEY = "grpc-retry-pushback-ms"
+_LONGEST_PUSHBACK = 18  # digits of milliseconds: an int64
 _CODES: dict[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -114,16 +118,15 @@ def from_status(status: status_pb2.Status, pushback: str | None = None) -> Imagi
         error_details_pb2.BadRequest(),
         error_details_pb2.RetryInfo(),
     )
-    unpacked = {
-        detail.DESCRIPTOR.name
-        for packed in status.details
-        for detail in (info, bad_request, retry_info)
-        if packed.Is(detail.DESCRIPTOR) and packed.Unpack(detail)
-    }
-    retry_after = retry_info.retry_delay.ToTimedelta().total_seconds() if "RetryInfo" in unpacked else None
+    for packed, detail in product(status.details, (info, bad_request, retry_info)):
+        if packed.Is(detail.DESCRIPTOR):
+            with suppress(protobuf.DecodeError):  # a detail that cannot be read is as good as none
+                packed.Unpack(detail)
+    delay = retry_info.retry_delay
+    retry_after = delay.seconds + delay.nanos / 1e9 if retry_info.HasField("retry_delay") else None
     forbidden = False
     if pushback is not None:
-        forbidden = not pushback.isdecimal()
+        forbidden = not (pushback.isdecimal() and len(pushback) <= _LONGEST_PUSHBACK)
         retry_after = None if forbidden else int(pushback) / 1000
     transient = retry_after is not None or (code == "UNAVAILABLE" and not status.details)
     ours = info.domain == _DOMAIN
@@ -141,7 +144,10 @@ def from_rpc_error(error: grpc.RpcError) -> ImagierClientError:
     """The error behind a failed call of either kind of stub, blocking or asyncio."""
     metadata = dict(cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ()))
     packed = metadata.get(_STATUS_KEY)
-    status = status_pb2.Status.FromString(packed) if isinstance(packed, bytes) else status_pb2.Status()
+    status = status_pb2.Status()
+    if isinstance(packed, bytes):
+        with suppress(protobuf.DecodeError):  # something on the way has cut it
+            status.ParseFromString(packed)
     # The status line is what gRPC itself vouches for; a proxy may have replaced it and left the details.
     status.code, status.message = error.code().value[0], status.message or error.details() or ""
     pushback = metadata.get(_PUSHBACK_KEY)

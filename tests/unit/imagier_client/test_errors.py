@@ -103,6 +103,25 @@ def test_a_failed_call_without_trailers() -> None:
     assert (type(error), error.message, error.retryable) == (errors.UnavailableError, "details", True)
 
 
+def test_details_that_cannot_be_read_are_as_good_as_none() -> None:
+    """Found by the fuzzer: something on the way has cut them, or the server is not ours."""
+    made = status("UNAVAILABLE", "ENGINE_UNAVAILABLE", retry_after=2)
+    for detail in made.details:
+        detail.value = b"\xff" + detail.value
+    assert (from_status(made).reason, from_status(made).retry_after) == ("", None)
+    error = from_rpc_error(rpc_error(grpc.StatusCode.INTERNAL, (("grpc-status-details-bin", b"\xff\xff"),)))
+    assert (error.code, error.message) == ("INTERNAL", "details")
+
+
+def test_delays_of_ages_are_numbers() -> None:
+    """Found by the fuzzer."""
+    made = status("UNAVAILABLE", "ENGINE_UNAVAILABLE", retry_after=2)
+    delay = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=2**62, nanos=-(2**31)))
+    made.details[-1].Pack(delay)
+    assert from_status(made).retry_after == pytest.approx(2.0**62)
+    assert not from_status(made, "9" * 5000).retryable
+
+
 def test_errors_cross_processes() -> None:
     error = from_status(status("UNAVAILABLE", "ENGINE_UNAVAILABLE", retry_after=2))
     copy = pickle.loads(pickle.dumps(error))

@@ -57,6 +57,13 @@ def test_nothing_was_ever_exported(tmp_path):
     assert verify_files(tmp_path) == {}
 
 
+@pytest.mark.parametrize("content", [b'{"models": "\xff"}', b"[" * 100_000], ids=["no UTF-8", "too deep"])
+def test_found_by_the_fuzzer(tmp_path, content):
+    (tmp_path / LOCK_NAME).write_bytes(content)
+    with pytest.raises(ModelLockError, match="damaged"):
+        read_lock(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": {"tagger": {}}}', '{"models": {"tagger": {"files": 1}}}'])
 def test_a_damaged_record_is_an_error(tmp_path, text):
     (tmp_path / LOCK_NAME).write_text(text, "utf-8")

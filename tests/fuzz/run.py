@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python tests/fuzz/run.py TARGET FOLDER [libFuzzer's flags]`: fuzzes one target from its seeds; FOLDER gets corpus and findings.
+
+With `-runs=0` only the seeds run; a finding runs again with its file in the place of the flags.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import atheris
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
+
+with atheris.instrument_imports(include=["imagier_server", "imagier_client", "PIL", "pi_heif"]):
+    from targets import TARGETS
+
+MEMORY_MIB = 3000
+
+
+def main(name: str, folder: Path, *flags: str) -> None:
+    target, seeds = TARGETS[name]
+    corpus, findings = folder / "corpus", folder / "findings"
+    for each in (corpus, findings):
+        each.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds()):
+        (corpus / f"seed-{number}").write_bytes(seed)
+        target(seed)
+    given = [flag for flag in flags if not flag.startswith("-")]
+    limits = [f"-artifact_prefix={findings}/", "-timeout=20", f"-rss_limit_mb={MEMORY_MIB}", "-max_len=16384"]
+    atheris.Setup([sys.argv[0], *limits, *flags, *([] if given else [str(corpus)])], target)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
