@@ -39,7 +39,7 @@ demo: .venv/.serve models ## real Triton reads photographs: a table of tags and 
 test: .venv/.dev models ## unit, contract, integration and e2e tests, real Triton included
 	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_ARGS)
 
-test-system: .venv/.dev .stamps/debian models ## tests that need Debian's packages; what is missing is installed; a skip is a failure
+test-system: .venv/.fuzz .stamps/debian models ## Debian's packages (what is missing is installed), and the fuzzer; a skip is a failure
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.stamps/debian/usr/bin:$$PATH" PIP_EXTRA="$(PIP_EXTRA)" \
 		$(BIN)/python -m pytest --no-skip tests/system $(PYTEST_ARGS)
 
@@ -90,6 +90,10 @@ clean: ## removes what the targets made, models included
 
 .venv/.quality: .venv/.dev
 	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev,quality]'
+	@touch $@
+
+.venv/.fuzz: .venv/.dev
+	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev,fuzz]'
 	@touch $@
 
 .stamps/buf:
