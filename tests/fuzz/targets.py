@@ -80,12 +80,12 @@ def picture(data: bytes) -> None:
     wire = Wire(fmt, data, (len(data) % 16 + 1) / 16)
     with suppress(EOFError):
         worker.serve(wire, CAPS)
-    *sizes, last = wire.answers
-    if last[:1] in {worker.REFUSED, worker.TOO_LARGE, worker.BROKEN}:
-        assert len(sizes) <= 1
-        assert last[1:].isascii()
+    if len(wire.answers) < 3:
+        *_, refusal = wire.answers
+        assert refusal[:1] in {worker.REFUSED, worker.TOO_LARGE, worker.BROKEN}
+        assert refusal[1:].isascii()
         return
-    header, pixels = sizes
+    header, pixels, last = wire.answers
     assert (header[:1], pixels[:1]) == (worker.HEADER, worker.PIXELS)
     width, height = worker.SIZE.unpack(header[1:])
     columns, rows = worker.SIZE.unpack(pixels[1:])
