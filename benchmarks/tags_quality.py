@@ -17,13 +17,11 @@ import numpy as np
 import onnxruntime
 import torch
 from efficientnet_lite_pytorch import EfficientNet
-from imagier_server.decode.decoder import Caps, decode
-from imagier_server.decode.formats import sniff
 from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.fetch import fetch
-from imagier_server.messages import Picture
-from imagier_server.tasks.tags import TagsTask, prepare
+from imagier_server.tasks.tags import TagsTask
 from PIL import Image
+from tags_scores import centre, decoded
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "benchmarks" / "results" / "tags_quality.json"
@@ -87,10 +85,9 @@ def main() -> None:
 
     rows = []
     for name, file in files.items():
-        picture, width, height = decode(file, sniff(file), Caps(10**9, 10**5), task.scale)
-        inputs = prepare(Picture(np.asarray(picture), width, height))
-        ours = session.run(None, dict(inputs))[0][0]
-        same_pixels = source_scores(network, inputs["pixels"][0])
+        pixels = centre(decoded(file, task))
+        ours = session.run(None, {"pixels": pixels})[0][0]
+        same_pixels = source_scores(network, pixels[0])
         own_pixels = source_scores(network, source_pixels(file))
         label = task.vocabulary.index[name.split("_")[0]] if arguments.pictures else -1
         rows.append(

@@ -14,6 +14,7 @@ from PIL import Image
 
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Tag, Tags, TagsOptions, Tensors
+from imagier_server.tasks.calibration import Calibration
 from imagier_server.tasks.keywords import Keywords
 from imagier_server.tasks.task import OptionInfo, Steps
 from imagier_server.tasks.vocabulary import Vocabulary
@@ -24,8 +25,8 @@ SIDE: Final = 260
 """The model's input, in pixels."""
 SHORTER_SIDE: Final = 297
 """The picture is scaled to this before the centre is cut out: the preprocessing that the weights were measured with."""
-GATHERED: Final = 2.0
-"""A parent above the threshold of which no child is above it is a hunch spread over many: it needs this times the threshold."""
+MAX_CROPS: Final = 6
+"""Of a panorama seven times as long as it is wide, or longer."""
 MAX_TAGS: Final = 50
 MAX_LIST: Final = 2000
 
@@ -40,15 +41,15 @@ class TagsTask:
 
     vocabulary: Vocabulary
     keywords: Keywords
+    calibration: Calibration
     default_max_tags: int = 8
-    default_min_score: float = 0.25
 
     @classmethod
     def load(cls, repository: Path) -> TagsTask:
         """With the labels of the model repository."""
         assets = repository / MODEL / "assets"
         vocabulary = Vocabulary.load(assets)
-        return cls(vocabulary, Keywords.load(assets, vocabulary))
+        return cls(vocabulary, Keywords.load(assets, vocabulary), Calibration.load(assets))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ class TagsTask:
         lists = (OptionInfo(name, "[]", 0, MAX_LIST) for name in ("allow", "deny", "existing_tags"))
         return (
             OptionInfo("max_tags", str(self.default_max_tags), 1, MAX_TAGS),
-            OptionInfo("min_score", str(self.default_min_score), 0, 1),
+            OptionInfo("min_score", str(self.calibration.min_score), 0, 1),
             *lists,
         )
 
@@ -79,41 +80,37 @@ class TagsTask:
         return min(1.0, SHORTER_SIDE / min(width, height))
 
     async def run(self, picture: Picture, options: TagsOptions, languages: tuple[str, ...], steps: Steps) -> Tags:
-        """One inference of one row."""
+        """One inference of one row, or of several for a panorama."""
         inputs = await steps.compute(Stage.PREPARE, prepare, picture)
         outputs = await steps.infer(MODEL, inputs)
         return await steps.compute(Stage.FINISH, self.finish, outputs, options, languages)
 
     def finish(self, outputs: Tensors, options: TagsOptions, languages: tuple[str, ...]) -> Tags:
-        """Probabilities `scores` (1, classes) → tags."""
-        probabilities: npt.NDArray[np.float32] = outputs["scores"][0].astype(np.float32)
-        scores = self.vocabulary.gather(probabilities)
+        """Probabilities `scores` (crops, classes) → tags. A concept has its best crop's score."""
+        probabilities = self.calibration.sharpen(outputs["scores"].astype(np.float64))
+        scores = np.max([self.vocabulary.gather(row) for row in probabilities], axis=0)
         known, unknown = self.vocabulary.spoken(languages)
         return Tags(
             tuple(self._tag(place, float(scores[place]), known) for place in self._choose(scores, options)), unknown
         )
 
-    def _choose(self, scores: npt.NDArray[np.float32], options: TagsOptions) -> list[int]:
+    def _choose(self, scores: npt.NDArray[np.float64], options: TagsOptions) -> list[int]:
         """The most specific concepts above the threshold, each with one friendly parent and no more; best first.
 
-        What the caller allows by name is wanted for itself, whatever lies under it.
+        What the caller allows by name is shown itself, even where something more specific is.
         """
         vocabulary = self.vocabulary
-        threshold = self.default_min_score if options.min_score is None else options.min_score
+        threshold = self.calibration.min_score if options.min_score is None else options.min_score
         allowed = self.keywords.find(options.allow)
         denied = vocabulary.with_descendants(self.keywords.find(options.deny))
-        above = {int(place) for place in np.flatnonzero(scores >= threshold)} - denied
+        eligible = {int(place) for place in np.flatnonzero(scores >= threshold)} - denied
         if options.allow:
-            above &= vocabulary.with_descendants(allowed)
-        wider = {place for each in above for place in vocabulary.ancestors[each]}
-        chosen = set(above & allowed)
-        for place in above - wider:
-            if place in vocabulary.gathering and scores[place] < GATHERED * threshold:
-                continue
-            chosen.add(place)
-            parent = vocabulary.parent[place]
-            if parent in above:
-                chosen.add(parent)
+            eligible &= vocabulary.with_descendants(allowed)
+        tree = _Tree(vocabulary, self.calibration, scores, threshold, frozenset(eligible))
+        chosen = {place for root in vocabulary.roots for place in tree.most_specific(root)}
+        for place in tuple(chosen):
+            above = vocabulary.ancestors[place]
+            chosen |= eligible.intersection(above[:1]) | eligible.intersection(allowed.intersection(above))
         ranked = sorted(chosen, key=lambda place: (-scores[place], len(vocabulary.ancestors[place]), place))
         existing = self.keywords.find(options.existing_tags)
         limit = self.default_max_tags if options.max_tags is None else options.max_tags
@@ -125,19 +122,68 @@ class TagsTask:
         return Tag(vocabulary.concepts[place].id, names, score, parents)
 
 
-def prepare(picture: Picture) -> Tensors:
-    """The centre of the picture as `pixels` (1, SIDE, SIDE, 3), scaled so that SHORTER_SIDE is its shorter side.
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The concepts of one picture with their scores; only `eligible` ones may be shown."""
 
-    Scaled only where decoding has not already done so, for a task that needs more pixels or a picture that has fewer.
+    vocabulary: Vocabulary
+    calibration: Calibration
+    scores: npt.NDArray[np.float64]
+    threshold: float
+    eligible: frozenset[int]
+
+    def most_specific(self, place: int) -> list[int]:
+        """Of the concept and what lies under it, the most specific ones that hold; of alternatives at most one."""
+        if self.scores[place] < self.threshold:
+            return []  # and so has all that lies under it
+        vocabulary = self.vocabulary
+        below = [(child, found) for child in vocabulary.children[place] if (found := self.most_specific(child))]
+        own = [place] if place in self.eligible else []
+        if not below:
+            # A wider word of which nothing narrower holds is a hunch spread over many.
+            spread = place >= vocabulary.classes
+            hunch = self.scores[place] < self.calibration.gathered * self.threshold
+            return [] if spread and hunch else own
+        if vocabulary.concepts[place].together:
+            return [each for _, found in below for each in found]
+        best, found = max(below, key=lambda pair: self.scores[pair[0]])
+        clear = self.scores[best] >= self.calibration.clear * self.scores[place]
+        return found if clear or not own else own
+
+
+def prepare(picture: Picture) -> Tensors:
+    """Crops of the picture as `pixels` (crops, SIDE, SIDE, 3), scaled so that SHORTER_SIDE is its shorter side.
+
+    The centre; of a panorama several crops from end to end. Scaled only where decoding has not already done so, for a task that
+    needs more pixels or a picture that has fewer.
     """
     height, width = picture.pixels.shape[:2]
     factor = SHORTER_SIDE / min(height, width)
     scaled_width, scaled_height = round(width * factor), round(height * factor)
-    left, top = (scaled_width - SIDE) // 2, (scaled_height - SIDE) // 2
-    if (scaled_width, scaled_height) == (width, height):
-        return {"pixels": picture.pixels[np.newaxis, top : top + SIDE, left : left + SIDE]}
-    # The centre alone, by its corners in the picture's own pixels: a long panorama is never scaled as a whole.
+    ready = (scaled_width, scaled_height) == (width, height)
+    whole = None if ready else Image.fromarray(picture.pixels)
     across, down = width / scaled_width, height / scaled_height
-    box = (left * across, top * down, (left + SIDE) * across, (top + SIDE) * down)
-    scaled = Image.fromarray(picture.pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
-    return {"pixels": np.asarray(scaled)[np.newaxis]}
+    pixels = []
+    for left, top in _corners(scaled_width, scaled_height, _crops(picture.width, picture.height)):
+        if whole is None:
+            pixels.append(picture.pixels[top : top + SIDE, left : left + SIDE])
+        else:
+            # By its corners in the picture's own pixels: a long panorama is never scaled as a whole.
+            box = (left * across, top * down, min(width, (left + SIDE) * across), min(height, (top + SIDE) * down))
+            pixels.append(np.asarray(whole.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)))
+    return {"pixels": np.stack(pixels)}
+
+
+def _crops(width: int, height: int) -> int:
+    """One up to twice as long as wide, two up to three times, and so on."""
+    return min(MAX_CROPS, max(1, math.ceil(max(width, height) / min(width, height)) - 1))
+
+
+def _corners(width: int, height: int, count: int) -> list[tuple[int, int]]:
+    """(left, top) of each crop, evenly from end to end."""
+    if count == 1:
+        return [((width - SIDE) // 2, (height - SIDE) // 2)]
+    steps = [step / (count - 1) for step in range(count)]
+    if width > height:
+        return [(round((width - SIDE) * step), (height - SIDE) // 2) for step in steps]
+    return [((width - SIDE) // 2, round((height - SIDE) * step)) for step in steps]

@@ -19,17 +19,21 @@ FALLBACK_LANGUAGE: Final = "en"
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A word, by its stable id; `parent` is the id of the next wider one, or empty."""
+    """A word, by its stable id; `parent` is the id of the next wider one, or empty.
+
+    What lies under it are alternative readings of one thing (breeds of dog), unless they are often seen `together` (furniture).
+    """
 
     id: str
     names: Mapping[str, str]
     parent: str
+    together: bool = False
 
 
 class Vocabulary:
     """The tagger's classes, in the order of its outputs, and their parents. Read once, never changed.
 
-    `classes.tsv` and `parents.tsv` have the columns id, one for each language, parent.
+    `classes.tsv` and `parents.tsv` have the columns id, one for each language, parent; `parents.tsv` has together ("yes") too.
     """
 
     def __init__(self, classes: Iterable[Concept], parents: Iterable[Concept]) -> None:
@@ -42,8 +46,13 @@ class Vocabulary:
             raise ValueError("an id stands twice in the vocabulary")
         self.parent = tuple(self.index[concept.parent] if concept.parent else None for concept in self.concepts)
         self.ancestors = tuple(self._ancestors(place) for place in range(len(self.concepts)))
-        self.gathering = frozenset(place for above in self.ancestors for place in above)
-        """Concepts with something under them."""
+        self.children: tuple[tuple[int, ...], ...] = tuple(
+            tuple(place for place, parent in enumerate(self.parent) if parent == above)
+            for above in range(len(self.concepts))
+        )
+        self.roots = tuple(place for place, parent in enumerate(self.parent) if parent is None)
+        self.classes = len(own)
+        """The first so many concepts are the model's outputs."""
         # Which concept gathers which class: itself and what lies under it.
         pairs = [(gatherer, place) for place in range(len(own)) for gatherer in (place, *self.ancestors[place])]
         self._gatherers, self._gathered = np.array(pairs).T
@@ -53,11 +62,11 @@ class Vocabulary:
         """Reads `classes.tsv` and `parents.tsv`."""
         return cls(_read(assets / "classes.tsv"), _read(assets / "parents.tsv"))
 
-    def gather(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def gather(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Probabilities of the classes → scores of all concepts: each with the sum of what lies under it, at most 1."""
         # Not a product with a matrix: that would be BLAS's, whose idle threads spin on the cores that the models need.
         sums = np.bincount(self._gatherers, probabilities[self._gathered], minlength=len(self.concepts))
-        return np.minimum(sums, 1).astype(np.float32)
+        return np.minimum(sums, 1)
 
     def spoken(self, wanted: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """(languages to answer in, languages asked for that are not spoken). Regions are ignored; English stands in."""
@@ -101,6 +110,6 @@ class Vocabulary:
 def _read(path: Path) -> list[Concept]:
     with path.open(encoding="utf-8", newline="") as lines:
         return [
-            Concept(row.pop("id"), parent=row.pop("parent"), names=row)
+            Concept(row.pop("id"), parent=row.pop("parent"), together=row.pop("together", "") == "yes", names=row)
             for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         ]

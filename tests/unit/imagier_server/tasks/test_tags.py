@@ -2,48 +2,69 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, TagsOptions
+from imagier_server.tasks.calibration import Calibration
 from imagier_server.tasks.keywords import Keywords
 from imagier_server.tasks.tags import SIDE, TagsTask, prepare
 from imagier_server.tasks.vocabulary import Concept, Vocabulary
 from PIL import Image
 
-CLASSES = ["tabby", "Egyptian cat", "Siamese cat", "husky", "teapot"]
+CLASSES = ["tabby", "Egyptian cat", "Siamese cat", "husky", "sled dog", "malamute", "teapot", "cup", "something else"]
 PARENTS = {
     "tabby": "cat",
     "Egyptian cat": "cat",
     "Siamese cat": "cat",
     "husky": "dog",
+    "sled dog": "husky",
+    "malamute": "dog",
     "cat": "animal",
     "dog": "animal",
+    "teapot": "tableware",
+    "cup": "tableware",
 }
+MEASURED = Calibration(temperature=1.0, min_score=0.2, gathered=1.5, clear=0.6)
 
 
 def concept(name: str) -> Concept:
-    return Concept(name, {"en": name, "fr": f"{name} (fr)", "zh": f"{name} (zh)"}, PARENTS.get(name, ""))
+    names = {"en": name, "fr": f"{name} (fr)", "zh": f"{name} (zh)"}
+    return Concept(name, names, PARENTS.get(name, ""), together=name == "tableware")
 
 
 @pytest.fixture
 def task() -> TagsTask:
-    vocabulary = Vocabulary(map(concept, CLASSES), map(concept, ["cat", "dog", "animal"]))
-    return TagsTask(vocabulary, Keywords(vocabulary), default_min_score=0.2)
+    vocabulary = Vocabulary(map(concept, CLASSES), map(concept, ["cat", "dog", "animal", "tableware"]))
+    return TagsTask(vocabulary, Keywords(vocabulary), MEASURED)
+
+
+def probabilities(scores: dict[str, float]) -> np.ndarray:
+    """(1, classes), the rest spread thinly over what is never asked for."""
+    row = {**dict.fromkeys(CLASSES, 0.0), **scores}
+    rest = 1 - sum(row.values())
+    assert rest > -1e-6
+    return np.float32([[row[name] + (rest if name == "something else" else 0) for name in CLASSES]])
 
 
 def tags(task: TagsTask, scores: dict[str, float], **options: Any) -> dict[str, float]:
     """English name → score, in the order of the answer."""
-    outputs = {"scores": np.float32([[scores.get(name, 0) for name in CLASSES]])}
-    return {tag.names["en"]: round(tag.score, 4) for tag in task.finish(outputs, TagsOptions(**options), ("en",)).tags}
+    options.setdefault("deny", ())
+    wanted = TagsOptions(**{**options, "deny": (*options["deny"], "something else")})
+    answer = task.finish({"scores": probabilities(scores)}, wanted, ("en",))
+    return {tag.names["en"]: round(tag.score, 4) for tag in answer.tags}
 
 
 def test_the_most_specific_and_one_friendly_parent(task: TagsTask) -> None:
-    assert list(tags(task, {"tabby": 0.6, "teapot": 0.3}).items()) == [("cat", 0.6), ("tabby", 0.6), ("teapot", 0.3)], (
-        "no 'animal': too many keywords kill keywords"
-    )
+    assert list(tags(task, {"tabby": 0.6, "teapot": 0.3}).items()) == [
+        ("cat", 0.6),
+        ("tabby", 0.6),
+        ("tableware", 0.3),
+        ("teapot", 0.3),
+    ], "no 'animal': too many keywords kill keywords"
 
 
 def test_a_parent_gathers_children_that_are_each_too_weak(task: TagsTask) -> None:
@@ -51,11 +72,61 @@ def test_a_parent_gathers_children_that_are_each_too_weak(task: TagsTask) -> Non
 
 
 def test_a_hunch_spread_over_many_is_no_tag(task: TagsTask) -> None:
-    assert tags(task, {"tabby": 0.15, "husky": 0.15}) == {}, "'animal' has 0.3, but nothing under it is likely"
+    assert tags(task, {"tabby": 0.14, "husky": 0.14}) == {}, "'animal' has 0.28, but nothing under it is likely"
+    assert tags(task, {"tabby": 0.16, "husky": 0.16}) == {"animal": 0.32}
+
+
+def test_of_alternatives_only_the_clear_one_is_shown(task: TagsTask) -> None:
+    assert tags(task, {"tabby": 0.6, "Egyptian cat": 0.3}).keys() == {"cat", "tabby"}
+    assert tags(task, {"tabby": 0.7, "husky": 0.25}).keys() == {"cat", "tabby"}, "one animal is not two"
+
+
+def test_of_alternatives_none_of_which_is_clear_only_the_parent_is_shown(task: TagsTask) -> None:
+    assert tags(task, {"tabby": 0.4, "Egyptian cat": 0.35}).keys() == {"cat", "animal"}
+    assert tags(task, {"tabby": 0.4, "husky": 0.35}).keys() == {"animal"}
+
+
+def test_a_class_that_is_a_parent_competes_with_its_children(task: TagsTask) -> None:
+    assert tags(task, {"husky": 0.5, "sled dog": 0.3}).keys() == {"husky", "dog"}
+    assert tags(task, {"husky": 0.2, "sled dog": 0.5}).keys() == {"husky", "sled dog"}
+
+
+def test_what_is_often_seen_together_is_shown_together(task: TagsTask) -> None:
+    assert tags(task, {"teapot": 0.4, "cup": 0.35}).keys() == {"tableware", "teapot", "cup"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_answer_contradicts_itself(task: TagsTask, seed: int) -> None:
+    vocabulary = task.vocabulary
+    scores = np.random.default_rng(seed).dirichlet(np.full(len(CLASSES), 0.4), size=3)
+    answer = task.finish({"scores": scores}, TagsOptions(min_score=0.05, max_tags=50), ("en",)).tags
+    places = [vocabulary.index[tag.id] for tag in answer]
+    assert places
+    for one in places:
+        for other in places:
+            if one != other and one not in vocabulary.ancestors[other] and other not in vocabulary.ancestors[one]:
+                common = set(vocabulary.ancestors[one]) & set(vocabulary.ancestors[other])
+                assert all(vocabulary.concepts[place].together for place in common)
 
 
 def test_nothing_recognised_is_no_tag(task: TagsTask) -> None:
-    assert tags(task, dict.fromkeys(CLASSES, 0.02)) == {}
+    assert tags(task, dict.fromkeys(CLASSES[:-1], 0.02)) == {}
+
+
+def test_of_several_crops_the_best_score_counts(task: TagsTask) -> None:
+    scores = np.concatenate([probabilities({"tabby": 0.9}), probabilities({"teapot": 0.8}), probabilities({})])
+    answer = task.finish({"scores": scores}, TagsOptions(deny=("something else",)), ("en",))
+    assert {tag.id: round(tag.score, 2) for tag in answer.tags} == {
+        "cat": 0.9,
+        "tabby": 0.9,
+        "tableware": 0.8,
+        "teapot": 0.8,
+    }
+
+
+def test_scores_are_sharpened_as_measured(task: TagsTask) -> None:
+    sharper = replace(task, calibration=replace(MEASURED, temperature=0.5))
+    assert tags(sharper, {"tabby": 0.6, "teapot": 0.3})["tabby"] == round(0.36 / (0.36 + 0.09 + 0.01), 4)
 
 
 def test_max_tags_keeps_the_best(task: TagsTask) -> None:
@@ -74,15 +145,15 @@ def test_existing_tags_are_never_repeated_in_any_language_or_case(task: TagsTask
 
 
 def test_existing_tags_do_not_eat_the_places_of_new_ones(task: TagsTask) -> None:
-    assert list(tags(task, {"tabby": 0.5, "husky": 0.4}, existing_tags=["cat", "tabby"], max_tags=2)) == [
-        "dog",
-        "husky",
+    assert list(tags(task, {"tabby": 0.5, "teapot": 0.4}, existing_tags=["cats", "tabby"], max_tags=2)) == [
+        "tableware",
+        "teapot",
     ]
 
 
 def test_deny_takes_what_lies_under_it_too(task: TagsTask) -> None:
-    assert tags(task, {"tabby": 0.5, "husky": 0.4}, deny=["cat"]).keys() == {"dog", "husky"}
-    assert tags(task, {"tabby": 0.5, "teapot": 0.4}, deny=["animal"]).keys() == {"teapot"}
+    assert tags(task, {"tabby": 0.5, "cup": 0.4}, deny=["cats"]).keys() == {"animal", "tableware", "cup"}
+    assert tags(task, {"tabby": 0.5, "teapot": 0.4}, deny=["animal"]).keys() == {"tableware", "teapot"}
 
 
 def test_allow_keeps_what_lies_under_it_and_shows_the_word_itself(task: TagsTask) -> None:
@@ -92,7 +163,7 @@ def test_allow_keeps_what_lies_under_it_and_shows_the_word_itself(task: TagsTask
 
 
 def test_names_in_the_languages_asked_for(task: TagsTask) -> None:
-    outputs = {"scores": np.float32([[0.9, 0, 0, 0, 0]])}
+    outputs = {"scores": probabilities({"tabby": 0.9})}
     answer = task.finish(outputs, TagsOptions(), ("fr-CA", "zh_CN", "de", "tlh"))
     (tabby,) = [tag for tag in answer.tags if tag.id == "tabby"]
     assert tabby.names == {"fr": "tabby (fr)", "zh": "tabby (zh)", "en": "tabby"}, (
@@ -137,11 +208,24 @@ def picture(width: int, height: int) -> Picture:
 
 
 @pytest.mark.parametrize(
-    "size", [(297, 297), (446, 297), (297, 600), (1000, 800), (20, 30), (1, 1), (20_000, 1), (1, 5000)]
+    ("size", "crops"),
+    [
+        ((297, 297), 1),
+        ((446, 297), 1),
+        ((297, 594), 1),
+        ((297, 600), 2),
+        ((1000, 800), 1),
+        ((3000, 1000), 2),
+        ((3001, 1000), 3),
+        ((20, 30), 1),
+        ((1, 1), 1),
+        ((20_000, 1), 6),
+        ((1, 5000), 6),
+    ],
 )
-def test_prepare_always_gives_the_models_input(task: TagsTask, size: tuple[int, int]) -> None:
+def test_prepare_always_gives_the_models_input(task: TagsTask, size: tuple[int, int], crops: int) -> None:
     pixels = prepare(picture(*size))["pixels"]
-    assert pixels.shape == (1, SIDE, SIDE, 3)
+    assert pixels.shape == (crops, SIDE, SIDE, 3)
     assert pixels.dtype == np.uint8
     assert 0 < task.scale(*size) <= 1
 
@@ -156,3 +240,12 @@ def test_prepare_takes_the_centre(task: TagsTask) -> None:
     )
     assert np.abs(np.asarray(reference).astype(int) - larger[0]).mean() < 1
     assert task.scale(892, 594) == 0.5
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_panorama_is_seen_from_end_to_end(factor: int) -> None:
+    """Blue grows to the right in the first, red downwards in the second: see `picture`."""
+    wide = prepare(picture(1485 * factor, 297 * factor))["pixels"].astype(int)
+    assert [round(crop[..., 2].mean(), -1) for crop in wide] == [20, 90, 160, 230]
+    high = prepare(picture(297 * factor, 1485 * factor))["pixels"].astype(int)
+    assert [round(crop[..., 0].mean(), -1) for crop in high] == [20, 90, 160, 230]

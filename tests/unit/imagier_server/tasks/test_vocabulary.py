@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +72,38 @@ def test_a_thousand_classes_in_the_models_order(ours: Vocabulary) -> None:
 
 def test_every_name_is_there_and_tidy(ours: Vocabulary) -> None:
     for each in ours.concepts:
+        assert tuple(each.names) == ours.languages
         for language, name in each.names.items():
             assert name, (each.id, language)
-            assert name == " ".join(name.split()), (each.id, language)
-            assert not set(name) & set(",;/|_"), (each.id, language)
+            assert name == unicodedata.normalize("NFC", " ".join(name.split())), (each.id, language)
+            assert not set(name) & set(',;/|_()[]:"*'), (each.id, language)
+            assert len(name) <= 40, (each.id, language)
+
+
+def test_names_are_words_not_definitions(ours: Vocabulary) -> None:
+    for each in ours.concepts:
+        assert not re.match(r"(an?|the) ", each.names["en"]), each.id
+        assert not re.match(r"(une?|l[ae]s?|des?|du) |[ld]'", each.names["fr"]), each.id
+        assert len(each.names["en"].split()) <= 5, each.id
+
+
+def test_no_latin_species(ours: Vocabulary) -> None:
+    """Two words, a capital first and an ending of a species' second name: Canis lupus."""
+    latin = re.compile(r"[A-Z][a-z]+(us|is|a|um) [a-z]+(us|is|a|um|ii|ae|ensis)")
+    assert [each.names for each in ours.concepts if any(map(latin.fullmatch, each.names.values()))] == []
+
+
+def test_capitals_are_for_proper_names(ours: Vocabulary) -> None:
+    """In French neither breeds nor peoples' adjectives have one; in both languages no word is all capitals but a few."""
+    shouted = {
+        word
+        for each in ours.concepts
+        for name in each.names.values()
+        for word in name.split()
+        if re.fullmatch("[A-Z]{2,}", word)
+    }
+    assert shouted == {"ATM", "CD", "PC", "SLR", "TV", "VTT"}
+    assert [each.names["fr"] for each in ours.concepts if each.names["fr"][0].isupper()] == ["Ford T"]
 
 
 def test_no_two_concepts_share_a_name(ours: Vocabulary) -> None:
@@ -84,11 +114,27 @@ def test_no_two_concepts_share_a_name(ours: Vocabulary) -> None:
             assert other == each.id, (language, each.names[language], other, each.id)
 
 
-def test_chinese_is_chinese(ours: Vocabulary) -> None:
+def test_chinese_is_chinese_and_simplified(ours: Vocabulary) -> None:
+    traditional = {line[0] for line in (ASSETS / "traditional.tsv").read_text("utf-8").splitlines()[1:]}
     for each in ours.concepts:
-        assert any("\u4e00" <= character <= "\u9fff" for character in each.names["zh"]), each.id
+        name = each.names["zh"]
+        assert any("\u4e00" <= character <= "\u9fff" for character in name), each.id
+        assert not set(name) & traditional, (each.id, name)
+        assert " " not in name, (each.id, name)
 
 
 def test_an_egyptian_cat_is_a_cat_and_an_animal(ours: Vocabulary) -> None:
     place = ours.index["n02124075"]
     assert [ours.concepts[above].names["en"] for above in ours.ancestors[place]] == ["cat", "animal"]
+
+
+def test_breeds_are_alternatives_and_furniture_stands_together(ours: Vocabulary) -> None:
+    together = {each.names["en"] for each in ours.concepts if each.together}
+    assert {"furniture", "clothing", "kitchen", "street", "landscape"} <= together
+    assert together.isdisjoint({"animal", "dog", "cat", "bird", "vehicle", "car", "boat"})
+
+
+def test_languages_are_matched_whatever_their_region(ours: Vocabulary) -> None:
+    assert ours.spoken(["fr-CA", "zh_Hant", "de", "tlh"]) == (("fr", "zh", "en"), ("de", "tlh"))
+    assert ours.spoken([]) == (("en",), ())
+    assert ours.spoken(["FR", "fr"]) == (("fr",), ())

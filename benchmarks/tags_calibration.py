@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python benchmarks/tags_calibration.py --pictures DIR --captions DIR`: what do scores mean, and which are worth a tag?
+
+DIR of --pictures holds `<WordNet id>_<label>.jpg`: the temperature is fitted on them and judged by cross-validation. DIR of
+--captions holds Flickr8k's `images-224.tar` and `captions.csv`: ordinary photographs, whose captions are weak truth
+(tags_captions.py).
+The constants chosen from these figures stand in `model_repository/tagger/assets/calibration.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from imagier_server.tasks.calibration import Calibration
+from imagier_server.tasks.tags import TagsTask
+from imagier_server.tasks.vocabulary import Vocabulary
+from tags_captions import judge, read, words_of
+from tags_scores import REPOSITORY, RESULTS, centre, decoded, labelled, model, photographs, shown
+
+FOLDS = 5
+TEMPERATURES = np.arange(0.3, 1.5, 0.01)
+BINS = 10
+THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
+GATHERED = (1.0, 1.25, 1.5, 2.0)
+CLEAR = (0.0, 0.5, 0.6, 0.7, 0.8)
+BEFORE = Calibration(temperature=1.0, min_score=0.25, gathered=2.0, clear=0.0)
+"""The first version: raw probabilities; every reading above the threshold was shown (`alternatives` is then off)."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Raw probabilities (pictures, classes), and what is known of each picture: its class, or the words of its captions."""
+
+    probabilities: np.ndarray
+    truth: Sequence[int | frozenset[str]]
+
+
+def fitted(probabilities: np.ndarray, classes: np.ndarray) -> float:
+    """The temperature with the least negative log-likelihood."""
+    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-38))
+
+    def loss(temperature: float) -> float:
+        scaled = logs / temperature
+        return float(np.mean(np.log(np.exp(scaled).sum(-1)) - scaled[np.arange(len(classes)), classes]))
+
+    return float(min(TEMPERATURES, key=loss))
+
+
+def reliability(pairs: Iterable[tuple[float, bool]]) -> dict[str, object]:
+    """(score, right) → mean score and share that is right by bin of score, and the expected calibration error."""
+    scores, right = (np.array(column) for column in zip(*pairs, strict=True))
+    places = np.minimum((scores * BINS).astype(int), BINS - 1)
+    rows, error = [], 0.0
+    for place in np.unique(places):
+        here = places == place
+        score, share = float(scores[here].mean()), float(right[here].mean())
+        error += abs(score - share) * here.mean()
+        rows.append(
+            {"from": place / BINS, "count": int(here.sum()), "score": round(score, 3), "right": round(share, 3)}
+        )
+    return {"expected_calibration_error": round(float(error), 4), "bins": rows}
+
+
+def classes_and_parents(
+    vocabulary: Vocabulary, probabilities: np.ndarray, labels: Sequence[int]
+) -> tuple[list[tuple[float, bool]], list[tuple[float, bool]]]:
+    """(score, right) of each picture's best class, and of each wider word that has at least 0.1."""
+    best = [(float(row.max()), int(row.argmax()) == label) for row, label in zip(probabilities, labels, strict=True)]
+    parents = [
+        (float(scores[place]), place in vocabulary.ancestors[label])
+        for row, label in zip(probabilities, labels, strict=True)
+        for scores in [vocabulary.gather(row)]
+        for place in range(vocabulary.classes, len(vocabulary.concepts))
+        if scores[place] >= 0.1
+    ]
+    return best, parents
+
+
+def cross_validated(task: TagsTask, sample: Sample) -> dict[str, object]:
+    """Reliability on pictures that the temperature was not fitted on, beside the raw probabilities'."""
+    labels = np.array(sample.truth)
+    order = np.random.default_rng(0).permutation(len(labels))
+    temperatures, pooled, raw = [], ([], []), ([], [])
+    for fold in range(FOLDS):
+        held = order[fold::FOLDS]
+        kept = np.setdiff1d(order, held)
+        temperatures.append(round(fitted(sample.probabilities[kept], labels[kept]), 2))
+        for temperature, into in ((temperatures[-1], pooled), (1.0, raw)):
+            sharpened = replace(BEFORE, temperature=temperature).sharpen(sample.probabilities[held])
+            for pairs, more in zip(into, classes_and_parents(task.vocabulary, sharpened, labels[held]), strict=True):
+                pairs.extend(more)
+    return {
+        "pictures": len(labels),
+        "temperature": round(fitted(sample.probabilities, labels), 2),
+        "temperatures_of_the_folds": temperatures,
+        "classes": reliability(pooled[0]),
+        "parents": reliability(pooled[1]),
+        "classes_raw": reliability(raw[0]),
+        "parents_raw": reliability(raw[1]),
+    }
+
+
+def tags_of(task: TagsTask, sample: Sample) -> list[list[tuple[int, float]]]:
+    return [shown(task, row) for row in sample.probabilities]
+
+
+def judged_by_label(task: TagsTask, sample: Sample) -> dict[str, float]:
+    """A tag is right if it is the label or above it: the picture may show other things too, so precision is a lower bound."""
+    above = task.vocabulary.ancestors
+    answers = tags_of(task, sample)
+    right = [
+        [place in (label, *above[label]) for place, _ in tags]
+        for tags, label in zip(answers, sample.truth, strict=True)
+    ]
+    named = [any(place == label for place, _ in tags) for tags, label in zip(answers, sample.truth, strict=True)]
+    return {
+        "precision": mean(itertools.chain(*right)),
+        "names_the_class": mean(named),
+        "names_it_or_a_parent": mean(map(any, right)),
+        "tags": mean(map(len, answers)),
+    }
+
+
+def judged_by_captions(task: TagsTask, sample: Sample, words: dict[int, frozenset[str]]) -> dict[str, float]:
+    """`marginal`: of tags at most 0.1 above the threshold; `hunches`: of wider words alone, and of those near what they need."""
+    calibration, vocabulary = task.calibration, task.vocabulary
+    answers = tags_of(task, sample)
+    found, hunches, marginal, marginal_hunches, count = [], [], [], [], 0
+    for tags, said in zip(answers, sample.truth, strict=True):
+        for place, score in tags:
+            count += 1
+            backed = judge(place, said, words, vocabulary)
+            if backed is None:
+                continue
+            found.append(backed)
+            if score < calibration.min_score + 0.1:
+                marginal.append(backed)
+            if place >= vocabulary.classes and not any(place in vocabulary.ancestors[other] for other, _ in tags):
+                hunches.append(backed)
+                if score < calibration.min_score * calibration.gathered + 0.1:
+                    marginal_hunches.append(backed)
+    sizes = [len(tags) for tags in answers]
+    return {
+        "precision": mean(found),
+        "judged": round(len(found) / max(1, count), 3),
+        "marginal": mean(marginal),
+        "hunches": mean(hunches),
+        "marginal_hunches": mean(marginal_hunches),
+        "tags": mean(sizes),
+        "without_tags": mean(size == 0 for size in sizes),
+    }
+
+
+def contradictions(task: TagsTask, sample: Sample, alternatives: frozenset[int]) -> dict[str, float]:
+    """Pictures with two tags that are readings of one thing: their nearest common parent is one of alternatives."""
+    above = task.vocabulary.ancestors
+    pictures, pairs = 0, 0
+    for tags in tags_of(task, sample):
+        places = [place for place, _ in tags]
+        clashes = [
+            (one, other)
+            for one, other in itertools.combinations(places, 2)
+            if one not in above[other] and other not in above[one]
+            for common in [next((place for place in (one, *above[one]) if place in above[other]), None)]
+            if common in alternatives
+        ]
+        pairs += len(clashes)
+        pictures += bool(clashes)
+    return {"pictures": pictures, "share": round(pictures / len(sample.truth), 4), "pairs": pairs}
+
+
+def mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return round(float(np.mean(listed)), 3) if listed else 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, required=True, help="labelled pictures")
+    parser.add_argument("--captions", type=Path, required=True, help="Flickr8k's archive and captions")
+    parser.add_argument("--every", type=int, default=3, help="every so many photographs of that archive (default: 3)")
+    arguments = parser.parse_args()
+
+    task = TagsTask.load(REPOSITORY)
+    vocabulary, run = task.vocabulary, model()
+    files = list(labelled(arguments.pictures))
+    classes = Sample(
+        np.concatenate([run(centre(decoded(file, task))) for _, file in files]),
+        [vocabulary.index[concept] for concept, _ in files],
+    )
+    said = read(arguments.captions / "captions.csv")
+    photos = list(photographs(arguments.captions, arguments.every))
+    captioned = Sample(
+        np.concatenate([run(centre(decoded(file, task))) for _, file in photos]), [said[name] for name, _ in photos]
+    )
+    words = words_of(vocabulary)
+
+    def with_constants(**constants: float) -> TagsTask:
+        return replace(task, calibration=replace(task.calibration, **constants))
+
+    def both(other: TagsTask) -> dict[str, object]:
+        return {"labelled": judged_by_label(other, classes), "captions": judged_by_captions(other, captioned, words)}
+
+    # The rule of the first version shows all alternatives; ours knows them by the vocabulary.
+    before = replace(
+        task,
+        vocabulary=Vocabulary(
+            (replace(concept, together=True) for concept in vocabulary.concepts[: vocabulary.classes]),
+            (replace(concept, together=True) for concept in vocabulary.concepts[vocabulary.classes :]),
+        ),
+    )
+    alternatives = frozenset(place for place, concept in enumerate(vocabulary.concepts) if not concept.together)
+    sharpened = task.calibration.sharpen(captioned.probabilities)
+    figures = {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "labelled": f"{len(files)} labelled ImageNet photographs (the sample may overlap the training data)",
+        "captioned": f"{len(photos)} photographs of Flickr8k with five captions each, squashed to 224 x 224",
+        "constants": {
+            name: getattr(task.calibration, name) for name in ("temperature", "min_score", "gathered", "clear")
+        },
+        "calibration": cross_validated(task, classes),
+        "captions_backing": {
+            name: reliability(
+                (float(scores[place]), bool(judge(place, said_here, words, vocabulary)))
+                for row, said_here in zip(probabilities, captioned.truth, strict=True)
+                for scores in [vocabulary.gather(row)]
+                for place in words
+                if scores[place] >= 0.3
+            )
+            for name, probabilities in (("calibrated", sharpened), ("raw", captioned.probabilities.astype(np.float64)))
+        },
+        "first_version": both(replace(before, calibration=BEFORE)),
+        "now": both(task),
+        "by_threshold": {value: both(with_constants(min_score=value)) for value in THRESHOLDS},
+        "by_gathered": {value: both(with_constants(gathered=value)) for value in GATHERED},
+        "by_clear": {value: both(with_constants(clear=value)) for value in CLEAR},
+        "contradictions": {
+            "first_version": contradictions(replace(before, calibration=BEFORE), captioned, alternatives),
+            "same_constants_without_the_rule": contradictions(before, captioned, alternatives),
+            "now": contradictions(task, captioned, alternatives),
+        },
+        "tags_of_a_photograph": {
+            str(size): round(count / len(photos), 4)
+            for size, count in sorted(Counter(len(tags) for tags in tags_of(task, captioned)).items())
+        },
+    }
+    text = json.dumps(figures, indent=2)
+    print(text)
+    (RESULTS / "tags_calibration.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
