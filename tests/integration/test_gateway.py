@@ -4,137 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import shutil
-import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
-from fake_triton import FakeTriton, locked, never, refusing, response, serving
-from google.rpc import error_details_pb2, status_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from fake_triton import FakeTriton, locked, never, refusing, serving
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2, text_pb2
 from imagier_server import app
 from imagier_server.model_lock import LOCK_NAME, write_lock_text
-from imagier_server.settings import Settings
-from imagier_server.tasks import registry
-from PIL import Image
-
-TAGGER_ASSETS = Path(__file__).parents[2] / "model_repository" / "tagger" / "assets"
-ROLES = tuple(dict.fromkeys(model for task in registry.TASKS for model in task.models))
-TABBY = 281
-
-
-def picture(fmt: str = "JPEG", size: tuple[int, int] = (640, 480)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", size, "navy").save(file, fmt)
-    return file.getvalue()
-
-
-def tags_and_text(image: bytes, request_id: str = "") -> annotator_pb2.AnnotateRequest:
-    return annotator_pb2.AnnotateRequest(
-        image=image, request_id=request_id, tags=tags_pb2.TagsOptions(), text=text_pb2.TextOptions()
-    )
-
-
-def details(status: status_pb2.Status) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for packed in status.details:
-        detail = getattr(error_details_pb2, packed.type_url.rsplit(".")[-1])()
-        packed.Unpack(detail)
-        found[type(detail).__name__] = detail
-    return found
-
-
-def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
-    return status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    shutil.copytree(TAGGER_ASSETS, tmp_path / "tagger" / "assets")
-    charset = tmp_path / "text_recognizer" / "assets" / "charset.txt"
-    charset.parent.mkdir(parents=True)
-    charset.write_text("a\nb\n", encoding="utf-8")
-    (tmp_path / LOCK_NAME).write_text(write_lock_text({role: locked(role) for role in ROLES}), encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def fake() -> FakeTriton:
-    """Sees a tabby in every picture, and no text."""
-    scores = np.zeros((1, 1000), np.float32)
-    scores[0, TABBY] = 0.9
-
-    async def tag(request: Any, context: Any) -> Any:
-        return response(scores=scores)
-
-    async def detect(request: Any, context: Any) -> Any:
-        rows, height, width, _ = request.inputs[0].shape
-        return response(probability=np.zeros((rows, height, width), np.uint8))
-
-    return FakeTriton({role: locked(role) for role in ROLES}, set(ROLES), {"tagger": tag, "text_detector": detect})
-
-
-class Gateway:
-    """A running gateway, as a caller sees it."""
-
-    def __init__(self, channel: grpc.aio.Channel, metrics_port: int) -> None:
-        self.channel = channel
-        self.stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
-        self.health = health_pb2_grpc.HealthStub(channel)
-        self.metrics_port = metrics_port
-
-    async def ready(self, service: str = "") -> bool:
-        answer = await self.health.Check(health_pb2.HealthCheckRequest(service=service))
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-    async def until(self, ready: bool) -> None:
-        async with asyncio.timeout(10):
-            async for answer in self.health.Watch(health_pb2.HealthCheckRequest(service="")):
-                if (answer.status == health_pb2.HealthCheckResponse.SERVING) is ready:
-                    return
-
-    async def metric(self, line: str) -> float:
-        text = await asyncio.to_thread(self._scrape)
-        (value,) = [row.rsplit(" ", 1)[1] for row in text.splitlines() if row.startswith(f"{line} ")]
-        return float(value)
-
-    def _scrape(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
-            return str(answer.read().decode())
-
-
-@asynccontextmanager
-async def gateway(repository: Path, engine_port: int, unused_tcp_port: int, **overrides: Any) -> AsyncIterator[Gateway]:
-    settings = Settings(
-        engine=f"127.0.0.1:{engine_port}",
-        model_repository=repository,
-        port=0,
-        metrics_port=unused_tcp_port,
-        drain_seconds=1.0,
-        **overrides,
-    )
-    async with (
-        app.running(settings, lambda _: None) as address,
-        grpc.aio.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel,
-    ):
-        running = Gateway(channel, unused_tcp_port)
-        yield running
-
-
-@pytest.fixture
-async def running(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> AsyncIterator[Gateway]:
-    async with serving(fake) as port, gateway(repository, port, unused_tcp_port) as running:
-        await running.until(ready=True)
-        yield running
+from running_gateway import Gateway, details, gateway, picture, status_of, tags_and_text
 
 
 async def test_a_picture_in_tags_and_text_out(running: Gateway) -> None:
@@ -209,7 +91,7 @@ async def test_one_model_missing_fails_its_task_only_and_readiness_says_so(runni
     assert answer.text.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
     catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
     assert {task.name: task.ready for task in catalog.tasks} == {"tags": True, "text": False}
-    fake.loaded.update(ROLES)
+    fake.loaded.update(fake.models)
     await running.until(ready=True)
 
 
@@ -302,10 +184,10 @@ async def test_the_engine_stops_and_comes_back(repository: Path, fake: FakeTrito
         await context.__aexit__(None, None, None)
 
 
-async def test_the_catalogue_names_everything(running: Gateway) -> None:
+async def test_the_catalogue_names_everything(running: Gateway, fake: FakeTriton) -> None:
     catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
     assert [task.name for task in catalog.tasks] == ["tags", "text"]
-    assert {model.name for model in catalog.models} == set(ROLES)
+    assert {model.name for model in catalog.models} == set(fake.models)
     assert all(model.ready and model.license and model.source and len(model.digest) == 64 for model in catalog.models)
     options = {option.name for option in catalog.tasks[0].options}
     assert options == {field.name for field in tags_pb2.TagsOptions.DESCRIPTOR.fields}
