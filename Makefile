@@ -15,7 +15,7 @@ BUF_VERSION := 1.75.0
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 PROTOS := $(wildcard protos/*.py protos/*/*/*.proto)
-SERVER := server,embedded,$(RUNTIME),export
+SERVER := server,embedded,$(RUNTIME),export,fonts
 BUF := $(CURDIR)/.stamps/buf/node_modules/.bin/buf
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 

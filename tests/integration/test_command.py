@@ -140,6 +140,20 @@ async def test_what_cannot_be_drawn_is_said(
     assert len(list((tmp_path / "drawn").iterdir())) == 3
 
 
+async def test_a_missing_font_is_said_once(
+    server: str, script: Scripted, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def private(requests: Requests, _context: Any) -> AsyncIterator[StreamResponse]:
+        async for item in requests:
+            made = answer(item.request)
+            made.response.text.lines[0].text = "\U0010f123"  # nobody's font has it
+            yield made
+
+    script.stream = private
+    assert await run(folder, "--server", server, "--draw", tmp_path / "drawn") == 0
+    assert capsys.readouterr().err.count("imagier[fonts]") == 1
+
+
 @pytest.mark.parametrize(("style", "suffix"), [("alto", ".alto.xml"), ("hocr", ".hocr")])
 async def test_documents_beside_the_pictures(
     server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str], style: str, suffix: str

@@ -22,6 +22,7 @@ from imagier_client.printing import Printer, failures
 
 ALL_GOOD, SOME_FAILED, USAGE, NO_SERVER, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 TASKS = ("tags", "text")
+FONTS_HINT = "pip install 'imagier[fonts]' brings one for Chinese and Japanese"
 
 Outcome = Annotation | ImagierClientError
 Found = tuple[Path, UnreadableFileError | None]
@@ -117,6 +118,8 @@ async def _annotate(options: argparse.Namespace) -> int:
                     good &= await _write(path, outcome, drawings, documents, printer)
                 failed += not good
                 left -= 1
+        if drawings is not None and drawings.undrawn:
+            printer.note(f"some text could not be written beside its picture, for want of a font: {FONTS_HINT}")
     except (ImagierClientError, ServerStartError) as error:
         printer.note(f"imagier annotate: {error} ({left} of {len(pictures)} pictures not annotated)")
         return NO_SERVER

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A copy of each picture that shows what was read: numbered boxes around the text, and beside it the tags and the lines."""
+"""A copy of each picture that shows what was read: numbered boxes around the text, and the list of tags, lines and times."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageOps, ImageStat
 
-from imagier_client.fonts import plain
-from imagier_client.legend import Colour, fitting_legend
+from imagier_client.fonts import drawable
+from imagier_client.legend import Colour, chip, chip_size, fitting_legend
 from imagier_client.messages import Annotation
 from imagier_client.targets import Targets, whole
 
 # Dark enough for white digits on them; with a white rim they stand out from any ground.
-_COLOURS = ((190, 0, 95), (0, 82, 204), (0, 112, 60), (160, 70, 0))
+_COLOURS = ((190, 0, 95), (0, 82, 204), (0, 112, 60), (160, 70, 0), (110, 40, 180), (0, 105, 125))
 _WHITE = (255, 255, 255)
-_SMALLEST_SIDE = 900  # smaller pictures are enlarged, or no number would be readable
+_SMALLEST_SIDE, _LARGEST_SIDE = (
+    900,
+    5000,
+)  # of a copy: no number would be readable in a smaller one, nobody looks at a larger one
+_MOST_ENLARGED = 8
+_WIDE = 1.8  # width by height from which the list is below the picture
 _FINE = 3
 Box = tuple[float, float, float, float]
+Place = tuple[float, float]
 
 
 class DrawingError(Exception):
@@ -30,7 +37,7 @@ class DrawingError(Exception):
 class Drawings:
     """The copies of one run, all in one folder, which is made. None replaces one of `pictures` or another copy of this run.
 
-    Raises OSError if the folder cannot be made.
+    `undrawn` is whether any text had characters that no font here has. Raises OSError if the folder cannot be made.
     """
 
     def __init__(self, folder: Path, pictures: Iterable[Path]) -> None:
@@ -41,17 +48,24 @@ class Drawings:
             pi_heif.register_heif_opener(thumbnails=False)
         self._folder = folder
         self._targets = Targets(pictures)
+        self.undrawn = False
 
     def draw(self, path: Path, annotation: Annotation) -> Path:
         """Writes `<name>.annotated.jpg` for a JPEG, `….png` for anything else; returns where. Raises DrawingError."""
+        lines = annotation.text.lines if annotation.text else ()
+        self.undrawn |= any(drawable(line.text) is None for line in lines)
         try:
             with Image.open(path) as source:
-                suffix = ".jpg" if source.format in {"JPEG", "MPO"} else ".png"
-                picture = _upright(source)
-            drawn = annotated(picture, annotation)
-            target = self._targets.take(self._folder, path.stem, f".annotated{suffix}")
+                jpeg = source.format in {"JPEG", "MPO"}
+                options: dict[str, Any] = (
+                    {"format": "JPEG", "quality": 92, "subsampling": 0} if jpeg else {"format": "PNG"}
+                )
+                if source.mode in {"RGB", "RGBA"}:  # what the numbers of its colours mean
+                    options["icc_profile"] = source.info.get("icc_profile")
+                drawn = annotated(_upright(source), annotation)
+            target = self._targets.take(self._folder, path.stem, f".annotated.{'jpg' if jpeg else 'png'}")
             with whole(target) as file:
-                drawn.save(file, "JPEG" if suffix == ".jpg" else "PNG", quality=92, subsampling=0)
+                drawn.save(file, **options)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             # Pillow's own texts may hold the path; ours is known to the caller.
             raise DrawingError(getattr(error, "strerror", None) or "Pillow cannot read it") from error
@@ -59,27 +73,34 @@ class Drawings:
 
 
 def annotated(picture: Image.Image, annotation: Annotation) -> Image.Image:
-    """`picture` (upright, RGB) with the text boxes of `annotation`, and a margin on the right that lists tags and lines."""
-    picture = _enlarged(picture)
+    """`picture` (upright, RGB) with the text boxes of `annotation`, and beside it (below, if it is wide) tags, lines and times."""
+    picture = _resized(picture)
+    size = width, height = picture.size
     lines = annotation.text.lines if annotation.text else ()
-    outlines = [[(p.x * picture.width, p.y * picture.height) for p in line.normalized_polygon] for line in lines]
-    badges = [_badge(outline, number, picture.size) for number, outline in enumerate(outlines, 1)]
+    outlines = [[(p.x * width, p.y * height) for p in line.normalized_polygon] for line in lines]
+    fonts = [_chip_font(outline, size) for outline in outlines]
+    chips = _chips(outlines, fonts, size)
     # Where text begins at the very edge, its number goes outside the picture.
-    gutter = max([0, *(math.ceil(-badge[0]) for badge in badges)])
-    legend = fitting_legend(annotation, picture.height, max(280, picture.width * 2 // 5))
-    left = gutter + picture.width
-    canvas = Image.new("RGB", (left + legend.width, max(picture.height, legend.height)), _WHITE)
+    gutter = max([0, *(math.ceil(-left) for left, _, _, _ in chips)])
+    font = max(15, round(math.sqrt(width * height) / 50))
+    if width > _WIDE * height:
+        room = gutter + width, max(height, round(0.4 * width), 26 * font)
+        legend = fitting_legend(annotation, room, font, spread=True)
+        place, whole_size = (0, height), (max(gutter + width, legend.width), height + legend.height)
+    else:
+        room = max(round(0.45 * max(size)), 600), max(height, 26 * font)
+        legend = fitting_legend(annotation, room, font)
+        place, whole_size = (gutter + width, 0), (gutter + width + legend.width, max(height, legend.height))
+    canvas = Image.new("RGB", whole_size, _WHITE)
     canvas.paste(picture, (gutter, 0))
-    stroke = max(2, round(max(picture.size) / 500))
-    for number, outline in enumerate(outlines, 1):
+    for number, (outline, digits) in enumerate(zip(outlines, fonts, strict=True), 1):
+        stroke = max(1.0, min(digits / 7, math.dist(outline[0], outline[3]) / 20))
         _frame(canvas, [(x + gutter, y) for x, y in outline], colour_of(number), stroke)
-    draw = ImageDraw.Draw(canvas)
-    font = plain(_badge_font(picture.size))
-    for number, (x0, y0, x1, y1) in enumerate(badges, 1):
-        box = (x0 + gutter, y0, x1 + gutter, y1)
-        draw.rounded_rectangle(box, (y1 - y0) / 4, colour_of(number), _WHITE)
-        draw.text(((box[0] + box[2]) / 2, (y0 + y1) / 2), str(number), _WHITE, font, anchor="mm")
-    legend.draw(draw, left, colour_of)
+    for number, ((x0, y0, x1, y1), digits) in enumerate(zip(chips, fonts, strict=True), 1):
+        chip(canvas, ((x0 + x1) / 2 + gutter, (y0 + y1) / 2), number, digits, colour_of(number))
+    edge = [(gutter, height), (gutter + width, height), (gutter + width, 0)]
+    ImageDraw.Draw(canvas).line(edge, (222, 226, 230))  # where a white page ends
+    legend.draw(canvas, place, colour_of)
     return canvas
 
 
@@ -90,49 +111,85 @@ def colour_of(number: int) -> Colour:
 
 def _upright(source: Image.Image) -> Image.Image:
     source.seek(0)
+    source.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
     picture = ImageOps.exif_transpose(source)
     if picture.mode.startswith("I"):  # 16 bits of grey
         picture = picture.convert("I").point(lambda value: value * (1 / 257) + 0).convert("L")
     if picture.has_transparency_data:
-        ground = Image.new("RGBA", picture.size, _WHITE)
-        picture = Image.alpha_composite(ground, picture.convert("RGBA"))
+        picture = picture.convert("RGBA")
+        seen = picture.getchannel("A").point(lambda alpha: 255 * (alpha > 127))
+        # As the server does: light lettering would vanish on white.
+        light = ImageStat.Stat(picture.convert("L"), seen).mean[0] >= 200 if seen.getbbox() else False
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0) if light else _WHITE), picture)
     return picture.convert("RGB")
 
 
-def _enlarged(picture: Image.Image) -> Image.Image:
-    factor = math.ceil(_SMALLEST_SIDE / max(picture.size))
-    if factor == 1:
-        return picture.copy()
+def _resized(picture: Image.Image) -> Image.Image:
+    longest = max(picture.size)
+    if longest > _LARGEST_SIDE:
+        width, height = (max(1, round(side * _LARGEST_SIDE / longest)) for side in picture.size)
+        return picture.resize((width, height), Image.Resampling.LANCZOS)
     # A strip of a few pixels would become a wall.
-    factor = min(factor, 8)
+    factor = min(math.ceil(_SMALLEST_SIDE / longest), _MOST_ENLARGED)
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
 
 
-def _frame(canvas: Image.Image, outline: Sequence[tuple[float, float]], colour: Colour, stroke: int) -> None:
+def _frame(canvas: Image.Image, outline: Sequence[Place], colour: Colour, stroke: float) -> None:
     """A line in `colour` between two white ones, drawn finer than the picture, for smooth edges."""
-    margin = stroke * 2
+    margin = math.ceil(stroke * 2)
     left, top = (math.floor(min(along)) - margin for along in zip(*outline, strict=True))
     right, bottom = (math.ceil(max(along)) + margin for along in zip(*outline, strict=True))
     closed = [((x - left) * _FINE, (y - top) * _FINE) for x, y in [*outline, *outline[:2]]]
     size = (right - left, bottom - top)
     for width, ink in ((stroke * 2, _WHITE), (stroke, colour)):
         mask = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
-        ImageDraw.Draw(mask).line(closed, 255, width * _FINE, "curve")
+        ImageDraw.Draw(mask).line(closed, 255, round(width * _FINE), "curve")
         canvas.paste(ink, (left, top), mask.resize(size, Image.Resampling.BOX))
 
 
-def _badge(outline: Sequence[tuple[float, float]], number: int, size: tuple[int, int]) -> Box:
-    """Room for the line's number before the edge where reading begins; left of the picture if need be, else inside it."""
-    height = _badge_font(size) * 1.3
-    half_width, half_height = (plain(_badge_font(size)).getlength(str(number)) + height / 2) / 2, height / 2
-    (x0, y0), (x1, y1), (x3, y3) = outline[0], outline[1], outline[3]
+def _chip_font(outline: Sequence[Place], size: tuple[int, int]) -> int:
+    """Numbers are no higher than their lines, so that those of dense print do not cover each other."""
+    high = math.dist(outline[0], outline[3])
+    return round(min(max(10, high * 0.6), max(13, max(size) / 70)))
+
+
+def _chips(outlines: Sequence[Sequence[Place]], fonts: Sequence[int], size: tuple[int, int]) -> list[Box]:
+    """Room for each line's number at one of its ends or sides, where it covers least; left of the picture if need be."""
+    around = [tuple(f(along) for f in (min, max) for along in zip(*outline, strict=True)) for outline in outlines]
+    placed: list[Box] = []
+    for number, (outline, font) in enumerate(zip(outlines, fonts, strict=True), 1):
+        width, height = chip_size(number, font)
+        others = [*around[: number - 1], *around[number:], *placed]
+        boxes = list(_beside(outline, (width, height), size))
+        covered = [sum(_common(box, other) for other in others) for box in boxes]
+        # Numbers in one column look better than a little less overlap.
+        covered[0] -= width * height / 4
+        placed.append(boxes[covered.index(min(covered))])
+    return placed
+
+
+def _beside(outline: Sequence[Place], chip: tuple[float, float], size: tuple[int, int]) -> Iterable[Box]:
+    """Before the line, after it, over its beginning, under its beginning; within the picture, or left of it."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = outline
     length = math.hypot(x1 - x0, y1 - y0) or 1.0
-    x = (x0 + x3) / 2 - (x1 - x0) / length * (half_width + 4)
-    y = (y0 + y3) / 2 - (y1 - y0) / length * (half_height + 4)
-    x = min(x, size[0] - half_width)
-    y = min(max(y, half_height), size[1] - half_height)
-    return (x - half_width, y - half_height, x + half_width, y + half_height)
+    right, down = (x1 - x0) / length, (y1 - y0) / length
+    half_width, half_height = chip[0] / 2, chip[1] / 2
+    along = abs(right) * half_width + abs(down) * half_height
+    across = abs(down) * half_width + abs(right) * half_height
+    gap = chip[1] / 6
+    for x, y, forward, sideways in (
+        ((x0 + x3) / 2, (y0 + y3) / 2, -along - gap, 0.0),
+        ((x1 + x2) / 2, (y1 + y2) / 2, along + gap, 0.0),
+        (x0, y0, along, -across - gap),
+        (x3, y3, along, across + gap),
+    ):
+        middle_x = min(x + forward * right - sideways * down, size[0] - half_width)
+        middle_y = min(max(y + forward * down + sideways * right, half_height), size[1] - half_height)
+        yield middle_x - half_width, middle_y - half_height, middle_x + half_width, middle_y + half_height
 
 
-def _badge_font(size: tuple[int, int]) -> int:
-    return max(13, round(max(size) / 75))
+def _common(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two boxes share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return width * height if width > 0 and height > 0 else 0.0

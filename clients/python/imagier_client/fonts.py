@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which font can draw a text: Pillow's own first, then what this machine has. Never a row of empty boxes."""
+"""Which font can draw a text: that of the extra `fonts`, Pillow's own, then what this machine has. Never a row of empty boxes."""
 
 from __future__ import annotations
 
 import unicodedata
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
+# Noto Sans SC: Latin, Greek, Cyrillic, Chinese and Japanese in one face. A package of data: nothing of it is imported.
+_PACKAGE, _PACKAGED = "pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"
 # File names, which Pillow looks for in the system's font folders. Latin, Greek and Cyrillic first, then Chinese and its neighbours.
 _FILES = (
     "DejaVuSans.ttf",
@@ -37,6 +41,8 @@ _PLAINER = str.maketrans(
         "Ø": "O",
         "–": "-",
         "—": "-",
+        "…": "...",
+        "·": "-",
         "€": "EUR ",
         "£": "GBP ",
     }
@@ -47,9 +53,9 @@ _NO_CHARACTER = "\U0010fffe"
 
 def font_for(text: str, size: int) -> Font | None:
     """The first font of `size` pixels that has every character of `text`; `None` if there is none."""
-    for number in range(len(_files()) + 1):
-        if all(_has(number, character) for character in set(text)):
-            return _font(number, size)
+    for file in _files():
+        if all(_has(file, character) for character in set(text)):
+            return _font(file, size)
     return None
 
 
@@ -63,30 +69,33 @@ def drawable(text: str) -> str | None:
 
 def plain(size: int) -> Font:
     """The font that is always there, for Latin letters and digits."""
-    return _font(0, size)
+    return _font(_files()[0], size)
 
 
 @cache
-def _files() -> tuple[str, ...]:
+def _files() -> tuple[str | None, ...]:
+    """Where the fonts are; None is the one inside Pillow."""
+    package = find_spec(_PACKAGE)
+    packaged = [str(Path(package.origin).with_name(_PACKAGED))] if package and package.origin else []
     found = []
     for name in _FILES:
         try:
             found.append(str(ImageFont.truetype(name).path))
         except OSError:
             continue
-    return tuple(found)
+    return (*packaged, None, *found)
 
 
 @cache
-def _font(number: int, size: int) -> Font:
-    return ImageFont.truetype(_files()[number - 1], size) if number else ImageFont.load_default(size)
+def _font(file: str | None, size: int) -> Font:
+    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
 
 
 @cache
-def _has(number: int, character: str) -> bool:
-    return character.isspace() or _shape(number, character) != _shape(number, _NO_CHARACTER)
+def _has(file: str | None, character: str) -> bool:
+    return character.isspace() or _shape(file, character) != _shape(file, _NO_CHARACTER)
 
 
-def _shape(number: int, character: str) -> tuple[tuple[int, int], bytes]:
-    mask = _font(number, _ANY_SIZE).getmask(character, mode="L")
+def _shape(file: str | None, character: str) -> tuple[tuple[int, int], bytes]:
+    mask = _font(file, _ANY_SIZE).getmask(character, mode="L")
     return mask.size, bytes(mask)

@@ -1,129 +1,278 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list beside a drawn picture: its tags, and its lines of text by number; as large as there is room for."""
+"""The list beside or below a drawn picture: tags, numbered lines of text, times; in columns, as large as there is room for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from imagier_client.errors import ImagierClientError
 from imagier_client.fonts import Font, drawable, font_for, plain
-from imagier_client.messages import Annotation
+from imagier_client.messages import Annotation, Timings
 
 Colour = tuple[int, int, int]
 
-_SMALLEST_FONT = 14
-_INK = (33, 37, 41)
-_FAINT = (108, 117, 125)
+INK = (33, 37, 41)
+FAINT = (112, 118, 125)
+SMALLEST_FONT = 13
+_COLUMN = 19  # widths and heights below are in heights of the font
+_GUTTER = 1.6
+_MARGIN = 1.2
+_ROW = 1.5
+_BEFORE_HEADING = 0.9
+_NUMBER = 2.4
+_FIRST_IDEOGRAPH = "\u2e80"
+_NOT_FIRST = frozenset("，。、；：！？）］｝」』】》〉”’,.;:!?)]}…ー")
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """One row: the number of the line it begins (0 for none), its words, its score or ""; `whole` is its entry's text."""
+class Row:
+    """One row: the number of the line it begins (0 for none), its words, fainter words after them, a value at the right end."""
 
-    number: int
     text: str
-    score: str = ""
+    aside: str = ""
+    value: str = ""
+    number: int = 0
+    indented: bool = False
     heading: bool = False
-    whole: str = ""
+    whole: str = ""  # of its entry, so that all its rows are in one font
 
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """Rows that fit `width`, in a font of `size` pixels."""
+    """Columns of rows in a font of `size` pixels."""
 
-    rows: tuple[_Row, ...]
+    columns: tuple[tuple[Row, ...], ...]
     size: int
-    width: int
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right, margins included."""
+        count = len(self.columns)
+        return math.ceil((count * _COLUMN + (count - 1) * _GUTTER + 2 * _MARGIN) * self.size)
 
     @property
     def height(self) -> int:
-        """Pixels from top to bottom, its own margins included."""
-        return self.size + len(self.rows) * _row_height(self.size)
+        """Pixels from top to bottom, margins included."""
+        return math.ceil(max(map(_height, self.columns)) * self.size + 2 * _MARGIN * self.size)
 
-    def draw(self, draw: ImageDraw.ImageDraw, left: int, colour_of: Callable[[int], Colour]) -> None:
-        """Writes it at the top, `left` pixels from the left."""
-        baseline = self.size // 2 + self.size
-        for row in self.rows:
-            x = left + self.size
-            if row.number:
-                draw.text((x, baseline), str(row.number), colour_of(row.number), plain(self.size), anchor="ls")
-            font = _font(row.whole, self.size)  # one font for an entry, whichever row
-            indent = 0 if row.heading else _indent(self.size)
-            draw.text((x + indent, baseline), row.text, _FAINT if row.heading else _INK, font, anchor="ls")
-            right = left + self.width - self.size // 2
-            draw.text((right, baseline), row.score, _FAINT, plain(self.size), anchor="rs")
-            baseline += _row_height(self.size)
+    def draw(self, canvas: Image.Image, place: tuple[int, int], colour_of: Callable[[int], Colour]) -> None:
+        """Writes it with its upper left corner at `place`."""
+        for count, column in enumerate(self.columns):
+            left = place[0] + (_MARGIN + count * (_COLUMN + _GUTTER)) * self.size
+            top = place[1] + _MARGIN * self.size
+            for index, row in enumerate(column):
+                top += _BEFORE_HEADING * self.size if row.heading and index else 0
+                self._draw_row(canvas, row, (left, top), colour_of)
+                top += _ROW * self.size
+
+    def _draw_row(
+        self,
+        canvas: Image.Image,
+        row: Row,
+        place: tuple[float, float],
+        colour_of: Callable[[int], Colour],
+    ) -> None:
+        draw = ImageDraw.Draw(canvas)
+        left, right = place[0], place[0] + _COLUMN * self.size
+        baseline = place[1] + 1.05 * self.size
+        if row.heading:
+            draw.text((left, baseline), row.text, FAINT, plain(_smaller(self.size)), anchor="ls")
+            draw.line((left, baseline + self.size * 0.3, right, baseline + self.size * 0.3), (222, 226, 230))
+            return
+        if row.number:
+            size = _smaller(self.size)
+            middle = (left + chip_size(row.number, size)[0] / 2, baseline - 0.36 * self.size)
+            chip(canvas, middle, row.number, size, colour_of(row.number))
+        x = left + (_NUMBER * self.size if row.indented else 0)
+        font = _font(row.whole, self.size)
+        draw.text((x, baseline), row.text, INK, font, anchor="ls")
+        x += font.getlength(row.text) + (0.6 * self.size if row.text else 0)
+        draw.text((x, baseline), row.aside, FAINT, _font(row.whole, _smaller(self.size)), anchor="ls")
+        draw.text((right, baseline), row.value, FAINT, plain(_smaller(self.size)), anchor="rs")
 
 
-def fitting_legend(annotation: Annotation, height: int, width: int) -> Legend:
-    """The list in the largest font in which it is not higher than `height`, or in the smallest one if it is higher in all."""
-    entries = tuple(_entries(annotation))
-    size = max(_SMALLEST_FONT, width // 18)
-    while True:
-        legend = Legend(tuple(row for entry in entries for row in _wrapped(entry, size, width)), size, width)
-        if legend.height <= height or size == _SMALLEST_FONT:
-            return legend
-        size = max(_SMALLEST_FONT, size * 9 // 10)
+def fitting_legend(annotation: Annotation, room: tuple[int, int], size: int, *, spread: bool = False) -> Legend:
+    """The list in the largest font up to `size` in which its columns fit into `room` (width, height).
+
+    As few columns as its height allows, or with `spread` as many as its width allows. Where even the smallest font does not
+    fit, lines are left out at the end.
+    """
+    entries = list(_entries(annotation))
+    smallest = max(SMALLEST_FONT, size * 7 // 20)
+    trial = max(size, smallest)
+    while (legend := _fitted(entries, room, trial, spread=spread)) is None and trial > smallest:
+        trial = max(smallest, trial * 9 // 10)
+    if legend:
+        return legend
+    kept, too_many = 0, sum(entry.number > 0 for entry in entries)
+    while too_many - kept > 1:
+        middle = (kept + too_many) // 2
+        fits = _fitted(_shortened(entries, middle), room, smallest, spread=spread)
+        kept, too_many = (middle, too_many) if fits else (kept, middle)
+    short = _shortened(entries, kept)
+    return _fitted(short, room, smallest, spread=spread) or Legend(_columns(_rows(short, smallest), math.inf), smallest)
 
 
-def _entries(annotation: Annotation) -> Iterator[_Row]:
+def chip(canvas: Image.Image, middle: tuple[float, float], number: int, size: int, colour: Colour) -> None:
+    """The number in white on a patch of `colour` with a white rim."""
+    width, height = map(math.ceil, chip_size(number, size))
+    rim = max(1, size // 12)
+    left, top = round(middle[0] - width / 2), round(middle[1] - height / 2)
+    for inset, ink in ((-rim, (255, 255, 255)), (0, colour)):
+        mask = _patch(width - 2 * inset, height - 2 * inset, height // 4 - inset)
+        canvas.paste(ink, (left + inset, top + inset), mask)
+    place = left + width / 2, top + height / 2 + 0.36 * size  # half of a digit's height
+    ImageDraw.Draw(canvas).text(place, str(number), (255, 255, 255), plain(size), anchor="ms")
+
+
+@cache
+def _patch(width: int, height: int, radius: int) -> Image.Image:
+    """A rectangle with round and smooth corners."""
+    fine = Image.new("L", (width * 4, height * 4))
+    ImageDraw.Draw(fine).rounded_rectangle((0, 0, width * 4 - 1, height * 4 - 1), radius * 4, 255)
+    return fine.resize((width, height), Image.Resampling.BOX)
+
+
+def chip_size(number: int, size: int) -> tuple[float, float]:
+    """Width and height of the patch for a font of `size` pixels."""
+    height = size * 1.3
+    return max(plain(size).getlength(str(number)) + height / 2, height), height
+
+
+def _fitted(entries: Sequence[Row], room: tuple[int, int], size: int, *, spread: bool) -> Legend | None:
+    rows = _rows(entries, size)
+    most = max(1, int((room[0] / size - 2 * _MARGIN + _GUTTER) / (_COLUMN + _GUTTER)))
+    high = room[1] / size - 2 * _MARGIN
+    columns = _columns(rows, high)
+    if len(columns) > most:
+        return None
+    low = max(_height(rows) / most, min(_height(rows), 8 * _ROW))
+    while spread and len(columns := _columns(rows, low)) > most:
+        low += _ROW / 2
+    return Legend(columns, size)
+
+
+def _rows(entries: Iterable[Row], size: int) -> list[Row]:
+    return [row for entry in entries for row in _wrapped(entry, size)]
+
+
+def _columns(rows: Sequence[Row], high: float) -> tuple[tuple[Row, ...], ...]:
+    columns: list[list[Row]] = [[]]
+    for index, row in enumerate(rows):
+        # A heading stays with its first row.
+        needed = [*columns[-1], *rows[index : index + 1 + row.heading]]
+        if columns[-1] and _height(needed) > high:
+            columns.append([])
+        columns[-1].append(row)
+    return tuple(map(tuple, columns))
+
+
+def _height(rows: Sequence[Row]) -> float:
+    return len(rows) * _ROW + sum(row.heading for row in rows[1:]) * _BEFORE_HEADING
+
+
+def _shortened(entries: Sequence[Row], kept: int) -> list[Row]:
+    """Without the lines after the first `kept`; how many that are is said."""
+    more = sum(entry.number > kept for entry in entries)
+    note = Row("", drawable(f"… and {more} more") or "", indented=True)
+    short = [entry for entry in entries if entry.number <= kept]
+    if more:
+        begin = next(place for place, entry in enumerate(entries) if entry.number)
+        short.insert(begin + kept, note)
+    return short
+
+
+def _entries(annotation: Annotation) -> Iterator[Row]:
     if annotation.tags is not None:
-        yield _Row(0, "tags", heading=True)
+        yield Row("TAGS", heading=True)
         for tag in annotation.tags.tags:
-            names = filter(None, map(drawable, dict.fromkeys(tag.names.values())))
-            yield _Row(0, " · ".join(names) or tag.id, f"{tag.score:.2f}")
+            first, *others = [*filter(None, map(drawable, dict.fromkeys(tag.names.values()))), tag.id]
+            yield Row(first, drawable(" · ".join(others[:-1])) or "", f"{tag.score:.2f}")
         if not annotation.tags.tags:
-            yield _Row(0, _nothing(annotation.tags.error))
+            yield Row("", _nothing(annotation.tags.error))
     if annotation.text is not None:
-        yield _Row(0, "text", heading=True)
+        yield Row("TEXT", heading=True)
         for number, line in enumerate(annotation.text.lines, 1):
-            yield _Row(
-                number,
-                drawable(line.text) or f"({len(line.text)} characters, no font for them here)",
-                f"{line.confidence:.2f}",
-            )
+            text = drawable(line.text)
+            aside = "" if text else f"({len(line.text)} characters, no font for them here)"
+            yield Row(text or "", aside, f"{line.confidence:.2f}", number, indented=True)
         if not annotation.text.lines:
-            yield _Row(0, _nothing(annotation.text.error))
+            yield Row("", _nothing(annotation.text.error))
+    if annotation.timings.total:
+        yield Row("TIME", heading=True)
+        yield from _times(annotation.timings)
+
+
+def _times(timings: Timings) -> Iterator[Row]:
+    yield Row("total", "", f"{_milliseconds(timings.total)} ms")
+    for task in dict.fromkeys(stage.task for stage in timings.stages):
+        parts = [(stage.stage, _milliseconds(stage.seconds)) for stage in timings.stages if stage.task == task]
+        if task:
+            # No sum: what a task had under way side by side would be counted twice.
+            yield Row(task, drawable(" · ".join(map(" ".join, parts))) or "")
+        else:
+            yield from (Row(stage, "", f"{time} ms") for stage, time in parts)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f}".replace(",", " ")
 
 
 def _nothing(error: ImagierClientError | None) -> str:
     return "none" if error is None else f"failed: {error.reason or error.code}"
 
 
-def _wrapped(entry: _Row, size: int, width: int) -> Iterator[_Row]:
-    """The entry in rows no wider than the list; its number before the first, its score after the first."""
-    font = _font(entry.text, size)
-    room = width - size * 5 - _indent(size)
-    rest, first = entry.text, True
-    while rest or first:
-        end = _break(rest, font, room)
-        yield _Row(
-            entry.number if first else 0, rest[:end].rstrip(), entry.score if first else "", entry.heading, entry.text
-        )
-        rest, first = rest[end:].lstrip(), False
+def _wrapped(entry: Row, size: int) -> Iterator[Row]:
+    """The entry in rows no wider than a column; its number before the first, its value after the first."""
+    whole = entry.text + entry.aside
+    if entry.heading:
+        yield entry
+        return
+    room = (_COLUMN - (_NUMBER if entry.indented else 0)) * size
+    room -= plain(_smaller(size)).getlength(entry.value) + size / 2 if entry.value else 0
+    font, small = _font(whole, size), _font(whole, _smaller(size))
+    rows = [Row(part) for part in _broken(entry.text, font, room)] or [Row("")]
+    inline = room - font.getlength(rows[-1].text) - 0.6 * size
+    if small.getlength(entry.aside) <= inline:
+        rows[-1] = replace(rows[-1], aside=entry.aside)
+    elif rows[-1].text:
+        rows += [Row("", part) for part in _broken(entry.aside, small, room)]
+    else:
+        rows = [Row("", part) for part in _broken(entry.aside, small, room)]
+    for place, row in enumerate(rows):
+        number, value = (entry.number, entry.value) if place == 0 else (0, "")
+        yield replace(row, number=number, value=value, indented=entry.indented, whole=whole)
 
 
-def _break(text: str, font: Font, room: float) -> int:
-    """How much of the text fits: up to its last blank that does, or in the middle of a word that alone is too long."""
-    if font.getlength(text) <= room:
-        return len(text)
-    fits = 1
-    while fits < len(text) and font.getlength(text[: fits + 1]) <= room:
-        fits += 1
-    blank = text.rfind(" ", 0, fits + 1)
-    return blank if blank > 0 else fits
+def _broken(text: str, font: Font, room: float) -> Iterator[str]:
+    """The text in parts that fit: broken at the last blank that does, or in the middle of a word that alone is too long."""
+    while text:
+        fits, too_many = 1, len(text) + 1
+        if font.getlength(text) <= room:
+            fits = len(text)
+        else:
+            while too_many - fits > 1:
+                middle = (fits + too_many) // 2
+                fits, too_many = (middle, too_many) if font.getlength(text[:middle]) <= room else (fits, middle)
+        if fits < len(text):
+            blank = text.rfind(" ", 0, fits + 1)
+            if blank > (fits / 2 if text[fits] >= _FIRST_IDEOGRAPH else 0):
+                fits = blank
+            # Chinese and Japanese have no blanks; but no row begins with what ends a sentence or a bracket.
+            while fits > 1 and text[fits] in _NOT_FIRST:
+                fits -= 1
+        yield text[:fits].rstrip()
+        text = text[fits:].lstrip()
 
 
 def _font(text: str, size: int) -> Font:
     return font_for(text, size) or plain(size)
 
 
-def _indent(size: int) -> int:
-    return size * 2
-
-
-def _row_height(size: int) -> int:
-    return size * 7 // 5
+def _smaller(size: int) -> int:
+    return max(SMALLEST_FONT - 2, round(size * 0.8))

@@ -10,7 +10,7 @@ from imagier.v1.annotator_pb2 import AnnotateResponse
 from imagier_client.codec import decode_annotation
 from imagier_client.drawing import DrawingError, Drawings, annotated, colour_of
 from imagier_client.messages import Annotation
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageCms
 
 BOX = ((0.25, 0.25), (0.75, 0.25), (0.75, 0.5), (0.25, 0.5))
 
@@ -43,18 +43,55 @@ def test_a_frame_and_its_number_can_be_seen_on_any_ground(ground: str) -> None:
 
 def test_the_margin_holds_the_list() -> None:
     drawn = annotated(Image.new("RGB", (1000, 800)), annotation(BOX))
-    margin = drawn.crop((1000, 0, *drawn.size))
-    assert margin.width == 400
+    margin = drawn.crop((1001, 0, *drawn.size))
+    assert 300 < margin.width < 500
     colours = margin.getcolors(2**20)
     assert colours is not None
     assert max(colours)[1] == (255, 255, 255)
     assert colour_of(1) in {colour for _, colour in colours}
 
 
+def test_the_list_is_below_a_wide_picture() -> None:
+    drawn = annotated(Image.new("RGB", (2000, 300), "teal"), annotation(BOX))
+    assert drawn.width == 2000
+    assert drawn.getpixel((1999, 299)) == (0, 128, 128)
+    below = drawn.crop((0, 301, *drawn.size))
+    assert colour_of(1) in {colour for _, colour in below.getcolors(2**20) or []}
+
+
 def test_a_small_picture_is_enlarged_and_a_number_at_its_edge_goes_outside() -> None:
     drawn = annotated(Image.new("RGB", (300, 200), "teal"), annotation(((0, 0.1), (1, 0.1), (1, 0.9), (0, 0.9))))
     assert drawn.height == 600
-    assert drawn.width > 900 + 360
+    assert drawn.getpixel((2, 590)) == (255, 255, 255)
+    assert drawn.getpixel((40, 590)) == (0, 128, 128)
+
+
+def test_a_huge_picture_is_reduced() -> None:
+    drawn = annotated(Image.new("RGB", (50, 6000)), annotation(BOX))
+    assert drawn.height == 5000
+
+
+def rectangle(left: float, top: float, width: float, height: float) -> tuple[tuple[float, float], ...]:
+    return ((left, top), (left + width, top), (left + width, top + height), (left, top + height))
+
+
+def test_numbers_of_dense_print_do_not_cover_each_other() -> None:
+    print_of_30 = [rectangle(0.2, 0.02 + row * 0.03, 0.5, 0.028) for row in range(30)]
+    drawn = annotated(Image.new("RGB", (1000, 800), "gray"), annotation(*print_of_30))
+    # Each number stands before its line: patches of its colour, with the rims of others between them.
+    for row in range(30):
+        before = drawn.crop((170, round((0.02 + row * 0.03) * 800), 198, round((0.048 + row * 0.03) * 800)))
+        assert before.getcolors()
+        counts = {colour: count for count, colour in before.getcolors() or []}
+        assert counts.get(colour_of(row + 1), 0) > 30
+
+
+def test_a_number_gives_way_to_the_line_before_it() -> None:
+    beside = annotation(rectangle(0.1, 0.4, 0.4, 0.1), rectangle(0.5, 0.4, 0.4, 0.1))
+    drawn = annotated(Image.new("RGB", (1000, 800), "gray"), beside)
+    # The second's number is not in the first's end, but after its own.
+    assert colour_of(2) not in {colour for _, colour in drawn.crop((450, 326, 494, 394)).getcolors(2**20) or []}
+    assert colour_of(2) in {colour for _, colour in drawn.crop((906, 330, 930, 390)).getcolors(2**20) or []}
 
 
 def test_boxes_that_leave_the_picture_or_have_no_width_are_no_failure() -> None:
@@ -126,6 +163,35 @@ def test_any_kind_of_pixel(
     Image.new(mode, (1000, 800), colour).save(picture)
     drawn = Image.open(Drawings(tmp_path, [picture]).draw(picture, annotation(BOX)))
     assert drawn.getpixel((900, 700)) == pytest.approx(seen, abs=2)
+
+
+@pytest.mark.parametrize(("lettering", "ground"), [((255, 255, 255, 255), 0), ((20, 20, 20, 255), 255)])
+def test_lettering_on_nothing_can_be_read(tmp_path: Path, lettering: tuple[int, ...], ground: int) -> None:
+    picture = Image.new("RGBA", (1000, 800))
+    picture.paste(lettering, (300, 300, 700, 320))
+    picture.save(tmp_path / "x.png")
+    drawn = Image.open(Drawings(tmp_path, []).draw(tmp_path / "x.png", annotation()))
+    assert drawn.getpixel((10, 10)) == (ground,) * 3
+    assert drawn.getpixel((500, 310)) == lettering[:3]
+
+
+def test_the_colour_profile_is_kept(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = save(tmp_path / "x.jpg", icc_profile=profile)
+    assert Image.open(Drawings(tmp_path, []).draw(picture, annotation())).info["icc_profile"] == profile
+
+
+def test_text_that_no_font_has_is_remembered(tmp_path: Path) -> None:
+    made = AnnotateResponse(width=40, height=30)
+    made.text.lines.add(text="Rue")
+    drawings = Drawings(tmp_path, [])
+    for x, y in BOX:
+        made.text.lines[0].normalized_polygon.add(x=x, y=y)
+    drawings.draw(save(tmp_path / "x.png"), decode_annotation(made))
+    assert not drawings.undrawn
+    made.text.lines[0].text = "\U0010f123"
+    drawings.draw(tmp_path / "x.png", decode_annotation(made))
+    assert drawings.undrawn
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\nbroken", b"\xff\xd8\xff\xe0broken"])

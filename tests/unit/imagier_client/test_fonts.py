@@ -10,7 +10,7 @@ from imagier_client import fonts
 @pytest.fixture(name="bare_machine")
 def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only Pillow's own font."""
-    monkeypatch.setattr(fonts, "_files", tuple)
+    monkeypatch.setattr(fonts, "_files", lambda: (None,))
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -31,7 +31,11 @@ def test_what_no_font_has_is_not_drawn() -> None:
     assert fonts.drawable("chat 猫") is None
 
 
-def test_a_font_of_the_machine_is_taken_if_it_has_all() -> None:
-    found = fonts.font_for("é", 20)
-    assert found is not fonts.plain(20)
-    assert (found is None) == (fonts._files() == ())
+def test_the_extra_brings_chinese_japanese_and_accents() -> None:
+    everything = "Rue égyptienne – œuf … · €, 有評是非 中国 ストリートてくらべ Ω Ж"
+    assert fonts.font_for(everything, 20) is fonts.plain(20)
+    assert fonts.drawable(everything) == everything
+
+
+def test_a_character_that_nobody_has() -> None:
+    assert fonts.drawable("\U0010f123") is None
