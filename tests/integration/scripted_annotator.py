@@ -13,12 +13,14 @@ from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_status import rpc_status
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, keywords_pb2
 
 Request = annotator_pb2.AnnotateRequest
 Response = annotator_pb2.AnnotateResponse
 StreamResponse = annotator_pb2.AnnotateStreamResponse
 Requests = AsyncIterator[annotator_pb2.AnnotateStreamRequest]
+Keywords = keywords_pb2.MatchKeywordsRequest
+Meanings = keywords_pb2.MatchKeywordsResponse
 
 
 def status(
@@ -86,12 +88,27 @@ def answer(request: Request, error: status_pb2.Status | None = None) -> StreamRe
     return StreamResponse(request_id=request.request_id, response=reply(request))
 
 
+async def match(request: Keywords, _context: Any) -> Meanings:
+    """Knows "cat" only."""
+    response = Meanings(unknown_languages=[language for language in request.languages if language not in ("en", "fr")])
+    for keyword in request.keywords:
+        matched = response.matches.add(keyword=keyword)
+        if keyword == "cat":
+            meaning = matched.meanings.add(
+                id="n02121620", kind=keywords_pb2.MATCH_KIND_NAME, names={"fr": "chat", "en": "cat"}
+            )
+            meaning.parents.add(id="n00015388", names={"fr": "animal", "en": "animal"})
+    return response
+
+
 @dataclass
 class Scripted(annotator_pb2_grpc.AnnotatorServiceServicer):
     """Set `annotate` and `stream` to what a test needs; `requests` is what came."""
 
     annotate: Callable[[Request, Any], Awaitable[Response]] = annotate
     stream: Callable[[Requests, Any], AsyncIterator[StreamResponse]] = stream
+    match: Callable[[Keywords, Any], Awaitable[Meanings]] = match
+    keywords: list[Keywords] = field(default_factory=list)
     image_bytes: int = 1000
     requests: list[Request] = field(default_factory=list)
     streams: int = 0
@@ -112,6 +129,10 @@ class Scripted(annotator_pb2_grpc.AnnotatorServiceServicer):
 
         async for response in self.stream(recorded(), context):
             yield response
+
+    async def MatchKeywords(self, request: Keywords, context: Any) -> Meanings:
+        self.keywords.append(request)
+        return await self.match(request, context)
 
     async def GetCatalog(self, request: Any, context: Any) -> catalog_pb2.GetCatalogResponse:
         self.catalogs += 1

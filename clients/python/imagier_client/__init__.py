@@ -13,6 +13,7 @@ from imagier_client.errors import (
     UnavailableError,
     UnreadableFileError,
 )
+from imagier_client.keywords import KeywordMatch, KeywordMatches, KeywordMeaning
 from imagier_client.messages import (
     Annotation,
     Catalog,
@@ -49,6 +50,9 @@ __all__ = [
     "ImagierClientError",
     "InvalidImageError",
     "InvalidRequestError",
+    "KeywordMatch",
+    "KeywordMatches",
+    "KeywordMeaning",
     "Limits",
     "ModelInfo",
     "ModelReference",

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 import grpc
 import grpc.aio
 from imagier.v1 import annotator_pb2_grpc, catalog_pb2
+from imagier.v1.keywords_pb2 import MatchKeywordsRequest, MatchKeywordsResponse
 
 from imagier_client.aio_stream import Source, Stream, first, read_image_aside
 from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, expect_serving
 from imagier_client.codec import decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
+from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
 from imagier_client.messages import Annotation, Catalog, Limits, TagsOptions, TextOptions
 from imagier_client.reading import Image
 from imagier_client.retry import Attempts, RetryPolicy
@@ -124,6 +126,23 @@ class AsyncClient:
         finally:
             await source.close()
             await stream.close()
+
+    async def match_keywords(
+        self, keywords: Iterable[str], *, languages: Sequence[str] = ("en",), timeout: float | None = None
+    ) -> KeywordMatches:
+        """Which tags the keywords of a library mean; any number, in as many calls as the contract needs.
+
+        `timeout` is for all calls together. Raises InvalidRequestError for one that is too long.
+        """
+        attempts = self._attempts(timeout)
+        replies = []
+        for request in encode_keywords(keywords, languages):
+
+            async def ask(seconds: float | None, request: MatchKeywordsRequest = request) -> MatchKeywordsResponse:
+                return await self._stub.MatchKeywords(request, timeout=seconds)
+
+            replies.append(await self._call(ask, attempts))
+        return decode_keywords(replies, languages)
 
     async def catalog(self, *, timeout: float | None = None) -> Catalog:
         """What the server can do now: tasks, options, models with their terms, languages, limits, formats."""

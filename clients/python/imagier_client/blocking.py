@@ -16,6 +16,7 @@ from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2
 from imagier_client.channel import GOODBYE_SECONDS, HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, expect_serving
 from imagier_client.codec import decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
+from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
 from imagier_client.messages import Annotation, Catalog, Limits, TagsOptions, TextOptions
 from imagier_client.reading import Image, read_image
 from imagier_client.retry import Attempts, RetryPolicy
@@ -127,6 +128,17 @@ class Client:
         finally:
             if stream is not None:
                 stream.close()
+
+    def match_keywords(
+        self, keywords: Iterable[str], *, languages: Sequence[str] = ("en",), timeout: float | None = None
+    ) -> KeywordMatches:
+        """As AsyncClient.match_keywords."""
+        attempts = self._attempts(timeout)
+        replies = [
+            self._call(lambda seconds, request=request: self._stub.MatchKeywords(request, timeout=seconds), attempts)  # type: ignore[misc]
+            for request in encode_keywords(keywords, languages)
+        ]
+        return decode_keywords(replies, languages)
 
     def catalog(self, *, timeout: float | None = None) -> Catalog:
         """As AsyncClient.catalog."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `imagier`: `annotate` is here, whatever else is installed comes in by the entry points "imagier.commands"."""
+"""The command `imagier`: `annotate` and `keywords` are here, others come in by the entry points "imagier.commands"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 from imagier_client import __version__
 from imagier_client.annotating import annotate
+from imagier_client.matching import keywords
 
+OWN = {"annotate": annotate, "keywords": keywords}
 SERVER_HINT = "pip install 'imagier[server,embedded,cpu]'"
 
 
@@ -23,11 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="`imagier COMMAND --help` tells more.",
     )
     parser.add_argument("--version", action="version", version=f"imagier {__version__}")
-    parser.add_argument("command", choices=["annotate", *sorted(installed)], help="what to do")
+    parser.add_argument("command", choices=[*OWN, *sorted(installed)], help="what to do")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its own arguments")
     options = parser.parse_args(argv)
-    if options.command == "annotate":
-        return annotate(options.arguments)
+    if options.command in OWN:
+        return OWN[options.command](options.arguments)
     return _run_installed(installed[options.command], options.arguments)
 
 

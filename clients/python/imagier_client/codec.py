@@ -126,12 +126,12 @@ def _tags_result(message: tags_pb2.TagsResult, languages: Sequence[str]) -> Tags
         tags=tuple(
             Tag(
                 id=tag.id,
-                names=_names(tag.names, languages),
+                names=ordered_names(tag.names, languages),
                 score=tag.score,
                 origin=tags_pb2.Origin.Name(tag.origin).removeprefix("ORIGIN_").lower()
                 if tag.origin in tags_pb2.Origin.values()
                 else "unspecified",
-                parents=tuple(TagParent(parent.id, _names(parent.names, languages)) for parent in tag.parents),
+                parents=tuple(TagParent(parent.id, ordered_names(parent.names, languages)) for parent in tag.parents),
             )
             for tag in message.tags
         ),
@@ -170,7 +170,7 @@ def _task_error(status: status_pb2.Status) -> ImagierClientError | None:
     return from_status(status) if status.code else None
 
 
-def _names(names: Mapping[str, str], languages: Sequence[str]) -> Mapping[str, str]:
+def ordered_names(names: Mapping[str, str], languages: Sequence[str]) -> Mapping[str, str]:
     wanted = [language.split("-")[0].lower() for language in languages]
     rank = {language: position for position, language in reversed(list(enumerate(wanted)))}
     return MappingProxyType(dict(sorted(names.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0]))))

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from imagier_client.keywords import KeywordMatch, KeywordMatches, KeywordMeaning
+from imagier_client.matching import arguments, lines, read
+from imagier_client.messages import TagParent
+
+CAT = KeywordMeaning("n02121620", {"fr": "chat", "en": "cat"}, "synonym", (TagParent("n00015388", {"en": "animal"}),))
+CRANES = (KeywordMeaning("n1", {"en": "crane"}, "name"), KeywordMeaning("n2", {"en": "construction crane"}, "synonym"))
+FOUND = KeywordMatches(
+    (KeywordMatch("kitty", (CAT,)), KeywordMatch("crane", CRANES), KeywordMatch("a\tb", ())), unknown_languages=("de",)
+)
+
+
+def test_a_table_for_other_programs() -> None:
+    assert list(lines(FOUND, "tsv", ("en",))) == [
+        "keyword\tmatch\tid\ten",
+        "kitty\tsynonym\tn02121620\tcat",
+        "crane\tname\tn1\tcrane",
+        "crane\tsynonym\tn2\tconstruction crane",
+        "a b\tnone\t\t",
+    ]
+
+
+def test_columns_are_the_languages_that_are_known_and_english_stands_in() -> None:
+    assert list(lines(FOUND, "tsv", ("fr-CA", "de")))[:2] == [
+        "keyword\tmatch\tid\tfr-CA\ten",
+        "kitty\tsynonym\tn02121620\tchat\tcat",
+    ]
+    assert next(lines(FOUND, "tsv", ("de",))) == "keyword\tmatch\tid\ten"
+
+
+def test_lines_of_json() -> None:
+    kitty, crane, unknown = map(json.loads, lines(FOUND, "jsonl", ("fr",)))
+    assert kitty == {
+        "keyword": "kitty",
+        "meanings": [
+            {
+                "id": "n02121620",
+                "names": {"fr": "chat", "en": "cat"},
+                "match": "synonym",
+                "parents": [{"id": "n00015388", "names": {"en": "animal"}}],
+            }
+        ],
+    }
+    assert [meaning["id"] for meaning in crane["meanings"]] == ["n1", "n2"]
+    assert unknown == {"keyword": "a\tb", "meanings": []}
+
+
+def test_a_file_is_read_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = "\ufeffcat\r\n\n  Animals|Dogs \nmésange\n".encode()
+    (tmp_path / "keywords.txt").write_bytes(content + b"\xff\n")
+    assert read(str(tmp_path / "keywords.txt")) == ["cat", "Animals|Dogs", "mésange", "\ufffd"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert read("-") == ["cat", "Animals|Dogs", "mésange"]
+
+
+def test_arguments() -> None:
+    options = arguments(["list.txt", "--languages", "fr, zh", "--format", "jsonl"])
+    assert (options.file, options.languages, options.format, options.server) == (
+        "list.txt",
+        ("fr", "zh"),
+        "jsonl",
+        None,
+    )
+    with pytest.raises(SystemExit) as caught:
+        arguments([])
+    assert caught.value.code == 2
