@@ -183,7 +183,7 @@ class Pipeline:
 
     def _check(self, request: AnnotateRequest) -> None:
         if not request.tasks:
-            raise InvalidRequestError("no task is asked for: set at least one task's options, such as tags")
+            raise InvalidRequestError("no task is asked for: set at least one task's options, such as tags", field="tags")
         if len(request.request_id) > MAX_REQUEST_ID:
             raise InvalidRequestError(f"request_id is longer than {MAX_REQUEST_ID} characters", field="request_id")
         _check_languages(request.languages)

@@ -14,7 +14,7 @@ import atheris
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
-with atheris.instrument_imports(include=["imagier_server", "imagier_client", "PIL", "pi_heif"]):
+with atheris.instrument_imports(include=["imagier_server", "imagier_client", "PIL", "pi_heif", "pydantic_settings"]):
     from targets import TARGETS
 
 MEMORY_MIB = 3000

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a caller may get wrong, against the whole gateway: a permanent error that names the field, and the next caller is served."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+import made_pictures as made
+import pytest
+from fake_triton import FakeTriton, serving
+from heic import heic
+from imagier.v1 import annotator_pb2, keywords_pb2, tags_pb2, text_pb2
+from running_gateway import Gateway, details, gateway, status_of, tags_and_text
+
+NAN, INFINITY = float("nan"), float("inf")
+GOOD = made.encoded(made.quadrants(32, 16), "JPEG")
+
+
+async def field_at_fault(running: Gateway, request: annotator_pb2.AnnotateRequest) -> str:
+    """The field that the permanent error names, which this request gets alone and on a stream alike."""
+
+    async def requests() -> AsyncIterator[annotator_pb2.AnnotateStreamRequest]:
+        yield annotator_pb2.AnnotateStreamRequest(request=request)
+        yield annotator_pb2.AnnotateStreamRequest(request=tags_and_text(GOOD, "good"))
+
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await running.stub.Annotate(request)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT, raised.value
+    alone = status_of(raised.value)
+    answers = [answer async for answer in running.stub.AnnotateStream(requests())]
+    (faulty,) = (answer.error for answer in answers if answer.HasField("error"))
+    (good,) = (answer.response for answer in answers if answer.HasField("response"))
+    assert alone == faulty
+    assert (good.tags.status.code, good.text.status.code) == (0, 0)
+    found = details(alone)
+    assert "RetryInfo" not in found
+    assert alone.message
+    return str(found["BadRequest"].field_violations[0].field)
+
+
+async def test_absurd_options(running: Gateway) -> None:
+    def request(**tags: object) -> annotator_pb2.AnnotateRequest:
+        return annotator_pb2.AnnotateRequest(image=GOOD, tags=tags_pb2.TagsOptions(**tags))
+
+    def reading(confidence: float) -> annotator_pb2.AnnotateRequest:
+        return annotator_pb2.AnnotateRequest(image=GOOD, text=text_pb2.TextOptions(min_confidence=confidence))
+
+    absurd = {
+        "tags.max_tags": [request(max_tags=value) for value in (-1, 0, 51, 2**31 - 1, -(2**31))],
+        "tags.min_score": [request(min_score=value) for value in (-0.1, 1.1, NAN, INFINITY, -INFINITY)],
+        "text.min_confidence": [reading(value) for value in (-0.1, 1.1, NAN, INFINITY, -INFINITY)],
+        "tags.allow": [request(allow=["cat"] * 1_000_000)],
+        "tags.deny": [request(deny=["cat"] * 1_000_000)],
+        "tags.existing_tags": [request(existing_tags=["cat"] * 1_000_000)],
+        "tags.allow[1]": [request(allow=["cat", "c" * 1_000_000])],
+        "languages": [
+            annotator_pb2.AnnotateRequest(image=GOOD, tags=tags_pb2.TagsOptions(), languages=["en"] * 1_000_000)
+        ],
+        "languages[1]": [
+            annotator_pb2.AnnotateRequest(image=GOOD, tags=tags_pb2.TagsOptions(), languages=["en", "e" * 1_000_000])
+        ],
+        "request_id": [tags_and_text(GOOD, "x" * 1_000_000)],
+        "tags": [annotator_pb2.AnnotateRequest(image=GOOD)],
+    }
+    for field, requests in absurd.items():
+        for each in requests:
+            assert await field_at_fault(running, each) == field
+    odd = await running.stub.Annotate(request(min_score=0.0, max_tags=50, allow=["", " ", "\0", "\U0010ffff", "cat"]))
+    assert odd.tags.status.code == 0
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await running.stub.MatchKeywords(keywords_pb2.MatchKeywordsRequest(keywords=["cat"] * 1_000_000))
+    assert details(status_of(raised.value))["BadRequest"].field_violations[0].field == "keywords"
+
+
+async def test_bad_pictures(running: Gateway) -> None:
+    noise = made.noise(32, 32)
+    bad = [
+        b"",
+        b"no picture",
+        *(made.encoded(noise, fmt)[:-200] for fmt in ("JPEG", "PNG", "WEBP", "TIFF")),
+        made.png((30_000, 30_000), bytes(100_000), depth=1, colour=0),
+        made.text_bomb(b"zTXt"),
+        made.with_scans(1000),
+    ]
+    for image in bad:
+        assert await field_at_fault(running, tags_and_text(image)) == "image"
+    assert await running.metric("imagier_decoder_restarts_total") == 0
+
+
+async def test_unusual_pictures(running: Gateway) -> None:
+    unusual = {
+        (1, 1): made.encoded(made.quadrants(2, 2).crop((0, 0, 1, 1))),
+        (20_000, 1): made.encoded(made.quadrants(20_000, 2).crop((0, 0, 20_000, 1))),
+        (1, 20_000): made.encoded(made.quadrants(2, 20_000).crop((0, 0, 1, 20_000))),
+        (64, 128): heic(made.quadrants(), 1),
+        (128, 64): made.encoded(made.quadrants(), "AVIF"),
+        (16, 32): made.encoded(made.quadrants(32, 16), "JPEG", exif=made.orientation(8)),
+    }
+    for size, image in unusual.items():
+        answer = await running.stub.Annotate(tags_and_text(image))
+        assert (answer.tags.status.code, answer.text.status.code) == (0, 0), size
+        assert (answer.width, answer.height) == size
+        assert answer.tags.tags[0].names["en"] == "cat"
+
+
+async def test_ten_thousand_on_one_stream_every_tenth_broken(running: Gateway) -> None:
+    tiny = [made.encoded(made.quadrants(8, 8), fmt) for fmt in ("JPEG", "PNG", "GIF", "WEBP")]
+    broken = [b"", b"no picture", tiny[0][:100], tiny[1][:40], made.png((2**31 - 1, 1), b"")]
+
+    async def requests() -> AsyncIterator[annotator_pb2.AnnotateStreamRequest]:
+        for number in range(10_000):
+            image = broken[number // 10 % len(broken)] if number % 10 == 0 else tiny[number % len(tiny)]
+            request = annotator_pb2.AnnotateRequest(image=image, request_id=str(number), tags=tags_pb2.TagsOptions())
+            yield annotator_pb2.AnnotateStreamRequest(request=request)
+
+    answered: dict[int, bool] = {}
+    async for answer in running.stub.AnnotateStream(requests()):
+        number = int(answer.request_id)
+        assert number not in answered
+        answered[number] = answer.HasField("response")
+        if answered[number]:
+            assert answer.response.tags.tags[0].names["en"] == "cat"
+        else:
+            assert details(answer.error)["BadRequest"].field_violations[0].field == "image"
+    assert answered == {number: number % 10 != 0 for number in range(10_000)}
+    assert await running.metric("imagier_in_flight_pictures") == 0
+    assert await running.metric("imagier_decoder_restarts_total") == 0
+
+
+async def test_a_message_over_the_limit_leaves_the_server_as_it_was(
+    repository: object, fake: FakeTriton, unused_tcp_port: int
+) -> None:
+    """Up to twice the limit the error is ours and names the field; beyond, gRPC ends the call before anything of it is read."""
+    most = 1 << 16
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, max_image_bytes=most) as small:
+        await small.until(ready=True)
+        assert await field_at_fault(small, tags_and_text(GOOD + bytes(most))) == "image"
+        for padding in ({"image": bytes(3 * most)}, {"languages": ["x" * 3 * most]}):
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await small.stub.Annotate(annotator_pb2.AnnotateRequest(tags=tags_pb2.TagsOptions(), **padding))
+            assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "grpc-retry-pushback-ms" not in dict(raised.value.trailing_metadata() or ())
+        answer = await small.stub.Annotate(tags_and_text(GOOD))
+        assert answer.tags.status.code == 0
