@@ -79,8 +79,8 @@ async def test_a_table(server: str, folder: Path, capsys: pytest.CaptureFixture[
     lines = [line.split() for line in out.splitlines()]
     size = (folder / "a.png").stat().st_size
     assert lines[0] == [str(folder / "a.png"), str(size), "x", "7"]
-    assert lines[1] == ["tag", "Egyptian", "cat", "mau", "égyptien", "0.75"]
-    assert lines[2] == ["text", "Rue", "des", "Lilas", "0.99"]
+    assert lines[1] == ["tag", "0.75", "Egyptian", "cat", "mau", "égyptien"]
+    assert lines[2] == ["text", "0.99", "Rue", "des", "Lilas"]
     assert "\x1b" not in out
     assert err == ""
 
@@ -342,3 +342,20 @@ async def test_a_server_that_does_not_start(
 
 
 running = annotating.running
+
+
+async def test_a_language_that_nobody_speaks_is_noted_once(
+    script: Scripted, server: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def stream(requests: Requests, _context: Any) -> AsyncIterator[StreamResponse]:
+        async for item in requests:
+            made = answer(item.request)
+            made.response.tags.unknown_languages.append("tlh")
+            made.response.tags.tags[0].names["en"] = "Egyptian cat"
+            yield made
+
+    script.stream = stream
+    assert await run(folder, "--server", server, "--languages", "tlh,fr") == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("tags have no names in tlh: English stands in") == 1
+    assert captured.out.count("Egyptian cat  mau égyptien") == 3

@@ -40,6 +40,7 @@ class Printer:
                 sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
         self._style = style
         self._languages = languages
+        self._unknown_languages: set[str] = set()
         self._out = _console(stderr=False)
         self._err = _console(stderr=True)
         if self._out.is_terminal and self._err.is_terminal:
@@ -55,6 +56,7 @@ class Printer:
             disable=not self._err.is_terminal,
         )
         self._status: Status | None = None
+        self._missed: set[str] = set()
         self._task = self._progress.add_task("annotating", total=total)
 
     def __enter__(self) -> Self:
@@ -70,9 +72,24 @@ class Printer:
             self._out.out(jsonl.to_line(path, outcome), highlight=False)
         elif self._style == "table" and isinstance(outcome, Annotation):
             self._out.print(table.picture(path, outcome, self._languages))
-        for error in failures(outcome):
-            self._err.print(table.failure(path, error), soft_wrap=True)
+        if isinstance(outcome, Annotation) and outcome.tags is not None:
+            for language in outcome.tags.unknown_languages:
+                if language not in self._unknown_languages:
+                    self._unknown_languages.add(language)
+                    self.note(f"tags have no names in {language}: English stands in")
+        for task, error in failures(outcome):
+            # One screen has it already, in the table.
+            if not task or self._style != "table" or self._err is not self._out:
+                self._err.print(table.failure(path, error, task), soft_wrap=True)
+        if isinstance(outcome, Annotation) and outcome.tags:
+            self._miss(outcome.tags.unknown_languages)
         self._progress.advance(self._task)
+
+    def _miss(self, languages: Sequence[str]) -> None:
+        """Says once for each language that tags have no names in it."""
+        if new := [language for language in languages if language not in self._missed]:
+            self._missed.update(new)
+            self.note(f"tags have no names in {', '.join(new)}: English ones are given")
 
     def wrote(self, path: Path | None) -> None:
         """The name of a file that was written, if it was one."""
@@ -100,11 +117,12 @@ class Printer:
         self._err.print(Text(table.printable(text), "dim"), soft_wrap=True)
 
 
-def failures(outcome: Annotation | ImagierClientError) -> list[ImagierClientError]:
-    """What failed: the picture, or some of its tasks."""
+def failures(outcome: Annotation | ImagierClientError) -> list[tuple[str, ImagierClientError]]:
+    """What failed, with the task's name: some of the tasks, or the whole picture ("")."""
     if isinstance(outcome, ImagierClientError):
-        return [outcome]
-    return [result.error for result in (outcome.tags, outcome.text) if result is not None and result.error is not None]
+        return [("", outcome)]
+    results = (("tags", outcome.tags), ("text", outcome.text))
+    return [(task, result.error) for task, result in results if result is not None and result.error is not None]
 
 
 def _said(line: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imagier_client.errors import ImagierClientError
-from imagier_client.messages import Annotation, TagsResult
+from imagier_client.messages import Annotation, TagsResult, TextResult
 
 
 def picture(path: Path, annotation: Annotation, languages: Sequence[str]) -> RenderableType:
@@ -22,54 +22,52 @@ def picture(path: Path, annotation: Annotation, languages: Sequence[str]) -> Ren
     )
     parts: list[RenderableType] = [heading]
     if annotation.tags is not None:
-        parts.append(_tags(annotation.tags, languages))
+        spoken = ["en" if language in annotation.tags.unknown_languages else language for language in languages]
+        columns = list(dict.fromkeys(language.split("-")[0].lower() for language in spoken or ["en"]))
+        names = [[tag.names.get(language, "") for language in columns] for tag in annotation.tags.tags]
+        # A name is better than none.
+        rows = [row if any(row) else [tag.name] for row, tag in zip(names, annotation.tags.tags, strict=True)]
+        parts.append(_task("tag", rows, [tag.score for tag in annotation.tags.tags], annotation.tags))
     if annotation.text is not None:
-        rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        rows.add_column(min_width=6, style="dim")
-        rows.add_column(overflow="fold")
-        rows.add_column(justify="right", style="green")
-        for line in annotation.text.lines:
-            rows.add_row("  text", Text(printable(line.text)), f"{line.confidence:.2f}")
-        if annotation.text.error is not None:
-            rows.add_row("  text", _failure(annotation.text.error), "")
-        elif not annotation.text.lines:
-            rows.add_row("  text", Text("none", "dim"), "")
-        parts.append(rows)
+        lines = annotation.text.lines
+        parts.append(
+            _task("text", [[line.text] for line in lines], [line.confidence for line in lines], annotation.text)
+        )
     return Group(*parts, "")
 
 
-def failure(path: Path, error: ImagierClientError) -> Text:
+def failure(path: Path, error: ImagierClientError, task: str = "") -> Text:
     """The line for a picture, or one of its tasks, that failed."""
-    return Text.assemble((printable(str(path)), "bold"), ": ", _failure(error), overflow="fold")
+    name = (printable(str(path)), "bold")
+    return Text.assemble(name, f": {task}: " if task else ": ", *_failure(error), overflow="fold")
 
 
 def printable(text: str) -> str:
     """The text without what moves a terminal's cursor or cannot be encoded: controls, marks of direction, broken names."""
-    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c) for c in text)
 
 
-def _tags(result: TagsResult, languages: Sequence[str]) -> Table:
-    rows = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    rows.add_column(min_width=6, style="dim")
-    columns = [language for language in languages if language not in result.unknown_languages] or ["en"]
-    for _ in columns:
-        rows.add_column(overflow="fold")
-    rows.add_column(justify="right", style="green")
-    blank = [""] * (len(columns) - 1)
-    for tag in result.tags:
-        names = [tag.names.get(language.split("-")[0].lower(), "") for language in columns]
-        rows.add_row(
-            "  tag",
-            *(Text(printable(name)) for name in (names if any(names) else [tag.name, *blank])),
-            f"{tag.score:.2f}",
-        )
+def _escape(character: str) -> str:
+    # How Python holds a byte of a file name that is not UTF-8.
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]
+
+
+def _task(kind: str, rows: Sequence[Sequence[str]], scores: Sequence[float], result: TagsResult | TextResult) -> Table:
+    """The scores come first: there they stand in one column, whatever follows."""
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(min_width=6, style="dim")
+    made.add_column(style="green")
+    for row, score in zip(rows, scores, strict=True):
+        made.add_row(f"  {kind}", f"{score:.2f}", *(Text(printable(cell), overflow="fold") for cell in row))
     if result.error is not None:
-        rows.add_row("  tag", _failure(result.error), *blank, "")
-    elif not result.tags:
-        rows.add_row("  tag", Text("none", "dim"), *blank, "")
-    return rows
+        made.add_row(f"  {kind}", Text("--", "dim"), Text.assemble(*_failure(result.error), overflow="fold"))
+    elif not rows:
+        made.add_row(f"  {kind}", Text("--", "dim"), Text("none", "dim"))
+    return made
 
 
-def _failure(error: ImagierClientError) -> Text:
+def _failure(error: ImagierClientError) -> tuple[tuple[str, str], tuple[str, str]]:
     reason = error.reason or error.code
-    return Text.assemble((printable(error.message), "red"), (f" [{reason}]", "dim"))
+    return (printable(error.message), "red"), (f" [{reason}]", "dim")

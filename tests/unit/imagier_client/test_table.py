@@ -43,10 +43,10 @@ def test_a_picture() -> None:
     ]
 
 
-def test_an_unknown_language_has_no_column() -> None:
+def test_english_stands_in_for_an_unknown_language() -> None:
     made = response()
     made.tags.unknown_languages.append("eo")
-    assert rows(made, "eo", "fr-CA")[1] == ["tag", "mau égyptien", "0.76"]
+    assert rows(made, "eo", "fr-CA")[1] == ["tag", "Egyptian cat", "mau égyptien", "0.76"]
     assert rows(made, "eo")[1] == ["tag", "Egyptian cat", "0.76"]
 
 
