@@ -194,7 +194,7 @@ async def test_a_bug_in_a_task_is_an_internal_error_without_its_text(bench: Benc
 @pytest.mark.parametrize(
     ("request_", "error", "field_"),
     [
-        (AnnotateRequest(IMAGE, {}), InvalidRequestError, None),
+        (AnnotateRequest(IMAGE, {}), InvalidRequestError, "tags"),
         (AnnotateRequest(IMAGE, {"tags": TagsOptions(max_tags=-1)}), InvalidRequestError, "tags.max_tags"),
         (AnnotateRequest(IMAGE, {"tags": TagsOptions()}, ("en",) * 17), InvalidRequestError, "languages"),
         (AnnotateRequest(IMAGE, {"tags": TagsOptions()}, request_id="x" * 129), InvalidRequestError, "request_id"),
@@ -202,7 +202,7 @@ async def test_a_bug_in_a_task_is_an_internal_error_without_its_text(bench: Benc
     ],
 )
 async def test_refused_before_any_work(
-    bench: Bench, request_: AnnotateRequest, error: type[ImagierError], field_: str | None
+    bench: Bench, request_: AnnotateRequest, error: type[ImagierError], field_: str
 ) -> None:
     with pytest.raises(error) as refused:
         await bench.pipeline.annotate(request_, Lane.INTERACTIVE)
