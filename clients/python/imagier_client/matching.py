@@ -59,7 +59,11 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         description="Says which tags the keywords of a library mean. Without --server it starts a server of its own.",
         epilog="Exit status: 0 answered, 1 refused, 2 wrong usage, 3 no server, 130 interrupted.",
     )
-    parser.add_argument("file", metavar="FILE", help="a text file with one keyword a line; - for standard input")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help="a text file with one keyword a line, or a list that Lightroom exported; - for standard input",
+    )
     parser.add_argument(
         "--languages",
         type=lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
@@ -73,10 +77,21 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def read(file: str) -> list[str]:
-    """The file's lines without blank ones. Raises OSError."""
+    """A keyword a line, without blank lines. Lines set in by tabs, as Lightroom exports them, lie under the line above: a path.
+
+    Raises OSError.
+    """
     content = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     text = content.decode("utf-8-sig", errors="replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    listed: list[str] = []
+    path: list[str] = []
+    for line in text.splitlines():
+        # Lightroom writes [categories] and {synonyms}.
+        if word := line.strip().strip("[]{}"):
+            del path[len(line) - len(line.lstrip("\t")) :]
+            path.append(word)
+            listed.append("|".join(path))
+    return listed
 
 
 def lines(found: KeywordMatches, style: str, languages: Sequence[str]) -> Iterator[str]:

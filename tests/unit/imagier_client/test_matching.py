@@ -61,6 +61,19 @@ def test_a_file_is_read_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert read("-") == ["cat", "Animals|Dogs", "mésange"]
 
 
+def test_lines_that_are_set_in_lie_under_those_above(tmp_path: Path) -> None:
+    (tmp_path / "export.txt").write_text("[Nature]\n\tBirds\n\t\tCrane\n\t\t\t{grues}\n\tTrees\n\t\t\tOak\nHome\n")
+    assert read(str(tmp_path / "export.txt")) == [
+        "Nature",
+        "Nature|Birds",
+        "Nature|Birds|Crane",
+        "Nature|Birds|Crane|grues",
+        "Nature|Trees",
+        "Nature|Trees|Oak",
+        "Home",
+    ]
+
+
 def test_arguments() -> None:
     options = arguments(["list.txt", "--languages", "fr, zh", "--format", "jsonl"])
     assert (options.file, options.languages, options.format, options.server) == (
