@@ -56,7 +56,6 @@ class Printer:
             disable=not self._err.is_terminal,
         )
         self._status: Status | None = None
-        self._missed: set[str] = set()
         self._task = self._progress.add_task("annotating", total=total)
 
     def __enter__(self) -> Self:
@@ -81,15 +80,7 @@ class Printer:
             # One screen has it already, in the table.
             if not task or self._style != "table" or self._err is not self._out:
                 self._err.print(table.failure(path, error, task), soft_wrap=True)
-        if isinstance(outcome, Annotation) and outcome.tags:
-            self._miss(outcome.tags.unknown_languages)
         self._progress.advance(self._task)
-
-    def _miss(self, languages: Sequence[str]) -> None:
-        """Says once for each language that tags have no names in it."""
-        if new := [language for language in languages if language not in self._missed]:
-            self._missed.update(new)
-            self.note(f"tags have no names in {', '.join(new)}: English ones are given")
 
     def wrote(self, path: Path | None) -> None:
         """The name of a file that was written, if it was one."""

@@ -23,13 +23,15 @@ from imagier_client.errors import InvalidImageError
 from imagier_client.printing import Printer
 response = AnnotateResponse(width=3)
 response.text.lines.add(text="Rue des Lilas", confidence=1)
-printer = Printer("table", ("en",), 2)
+printer = Printer("table", ("en",), 3)
 for line in ('{"level": "info", "event": "loading"}', '{"level": "info", "event": "almost"}', "a warning"):
     printer.starting(line)
 printer.started()
 with printer:
     printer.print(Path("a.jpg"), decode_annotation(response))
     printer.print(Path("b.jpg"), InvalidImageError("cannot be read"))
+    response.text.status.code, response.text.status.message = 14, "no engine"
+    printer.print(Path("c.jpg"), decode_annotation(response))
 """
 
 
@@ -63,18 +65,21 @@ def test_a_terminal_shows_progress_and_answers() -> None:
     assert "almost" in shown
     assert "a warning" in shown
     assert "annotating" in shown
-    assert "2/2" in shown
+    assert "3/3" in shown
     assert "Rue des Lilas" in shown
     assert "cannot be read" in shown
+    assert shown.count("no engine") == 1  # in the table, and not once more
 
 
 def test_progress_does_not_get_into_a_file() -> None:
     shown, written = on_a_terminal(output_too=False)
-    assert "2/2" in shown
+    assert "3/3" in shown
     assert "Rue des Lilas" not in shown
     assert "Rue des Lilas" in written
     assert "\x1b" not in written
     assert "cannot be read" not in written
+    assert ": text: " in shown
+    assert "no engine" in shown
 
 
 def test_off_a_terminal_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,5 +117,5 @@ def test_what_failed_of_a_picture() -> None:
     response = AnnotateResponse()
     response.tags.status.code = 14
     response.text.SetInParent()
-    assert [error.code for error in failures(decode_annotation(response))] == ["UNAVAILABLE"]
-    assert failures(error := InvalidImageError("no")) == [error]
+    assert [(task, error.code) for task, error in failures(decode_annotation(response))] == [("tags", "UNAVAILABLE")]
+    assert failures(error := InvalidImageError("no")) == [("", error)]

@@ -37,8 +37,8 @@ def response() -> AnnotateResponse:
 def test_a_picture() -> None:
     assert rows(response(), "fr", "en") == [
         ["a.jpg", "640 x 480"],
-        ["tag", "mau égyptien", "Egyptian cat", "0.76"],
-        ["text", "[bold]Rue :cat: des Lilas", "1.00"],
+        ["tag", "0.76", "mau égyptien", "Egyptian cat"],
+        ["text", "1.00", "[bold]Rue :cat: des Lilas"],
         [],
     ]
 
@@ -46,28 +46,33 @@ def test_a_picture() -> None:
 def test_english_stands_in_for_an_unknown_language() -> None:
     made = response()
     made.tags.unknown_languages.append("eo")
-    assert rows(made, "eo", "fr-CA")[1] == ["tag", "Egyptian cat", "mau égyptien", "0.76"]
-    assert rows(made, "eo")[1] == ["tag", "Egyptian cat", "0.76"]
+    assert rows(made, "eo", "fr-CA")[1] == ["tag", "0.76", "Egyptian cat", "mau égyptien"]
+    assert rows(made, "eo", "en")[1] == ["tag", "0.76", "Egyptian cat"]
+
+
+def test_a_tag_without_a_name_in_these_languages_has_another() -> None:
+    assert rows(response(), "zh")[1] == ["tag", "0.76", "Egyptian cat"]
 
 
 def test_nothing_found_is_said() -> None:
     made = AnnotateResponse()
     made.tags.SetInParent()
     made.text.SetInParent()
-    assert rows(made, "en")[1:3] == [["tag", "none"], ["text", "none"]]
+    assert rows(made, "en")[1:3] == [["tag", "--", "none"], ["text", "--", "none"]]
 
 
 def test_a_task_that_failed_is_said() -> None:
     made = response()
     made.text.Clear()
     made.text.status.code, made.text.status.message = 14, "no engine"
-    assert rows(made, "en")[2] == ["text", "no engine [UNAVAILABLE]"]
+    assert rows(made, "en")[2] == ["text", "--", "no engine [UNAVAILABLE]"]
 
 
 def test_a_failed_picture() -> None:
     assert text(table.failure(Path("a.jpg"), InvalidImageError("cannot be read"))) == (
         "a.jpg: cannot be read [INVALID_IMAGE]\n"
     )
+    assert text(table.failure(Path("a"), InvalidImageError("no"), "tags")) == "a: tags: no [INVALID_IMAGE]\n"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,8 @@ def test_a_failed_picture() -> None:
         ("a\x1b[31mred", "a\\x1b[31mred"),
         ("a\nb\tc", "a\\nb\\tc"),
         ("right\u202eleft", "right\\u202eleft"),
-        ("caf\udce9", "caf\\udce9"),
+        ("caf\udce9", "caf\\xe9"),
+        ("alone\ud800", "alone\\ud800"),
         ("12\u202f000\u00a0€", "12\u202f000\u00a0€"),
     ],
 )
