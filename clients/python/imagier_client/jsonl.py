@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pool, json_format
+from google.protobuf import message as protobuf
 from imagier.v1.annotator_pb2 import AnnotateResponse
 
 from imagier_client.errors import ImagierClientError
@@ -19,6 +20,13 @@ def to_line(path: Path, outcome: Annotation | ImagierClientError) -> str:
 
     Empty lists and zeros are written out, so that a reader need not ask whether a field is there.
     """
+    response: dict[str, Any] = {}
+    if isinstance(outcome, Annotation):
+        try:
+            response = _mapping(outcome.message)
+        except (json_format.Error, protobuf.DecodeError):
+            # No server of ours says what JSON has no form for; one picture's line is no reason to stop.
+            outcome = ImagierClientError("the answer has no form in JSON", code="INTERNAL")
     if isinstance(outcome, ImagierClientError):
         error: dict[str, Any] = {
             "code": outcome.code,
@@ -32,7 +40,7 @@ def to_line(path: Path, outcome: Annotation | ImagierClientError) -> str:
             error["retryAfter"] = outcome.retry_after
         content = {"path": str(path), "error": error}
     else:
-        content = {"path": str(path), "response": _mapping(outcome.message)}
+        content = {"path": str(path), "response": response}
     line = json.dumps(content, ensure_ascii=False)
     try:
         line.encode()

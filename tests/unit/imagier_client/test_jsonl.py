@@ -52,6 +52,18 @@ def test_details_that_we_do_not_know_are_left_out() -> None:
     assert len(made.tags.status.details) == 2
 
 
+def test_an_answer_without_a_form_in_json_is_an_error() -> None:
+    """Found by the fuzzer: a duration out of its range, a detail that cannot be read."""
+    for spoilt in ("total", "detail"):
+        made = AnnotateResponse()
+        if spoilt == "total":
+            made.timings.total.nanos = 2**31 - 1
+        else:
+            made.tags.status.details.add(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
+        read = json.loads(to_line(Path("a"), decode_annotation(made)))
+        assert (read["error"]["code"], read["error"]["retryable"]) == ("INTERNAL", False)
+
+
 def test_an_error() -> None:
     error = ExhaustedError("busy", reason="OVERLOADED", retryable=True, retry_after=1.5)
     assert json.loads(to_line(Path("a"), error)) == {
