@@ -56,13 +56,15 @@ def _escape(character: str) -> str:
 
 def _task(kind: str, rows: Sequence[Sequence[str]], scores: Sequence[float], result: TagsResult | TextResult) -> Table:
     """The scores come first: there they stand in one column, whatever follows."""
-    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 0, 0, 2))
     made.add_column(min_width=6, style="dim")
-    made.add_column(style="green")
+    made.add_column(style="green", no_wrap=True)
+    for _ in range(max(map(len, rows), default=1)):
+        made.add_column(overflow="fold")
     for row, score in zip(rows, scores, strict=True):
-        made.add_row(f"  {kind}", f"{score:.2f}", *(Text(printable(cell), overflow="fold") for cell in row))
+        made.add_row(f"  {kind}", f"{score:.2f}", *(Text(printable(cell)) for cell in row))
     if result.error is not None:
-        made.add_row(f"  {kind}", Text("--", "dim"), Text.assemble(*_failure(result.error), overflow="fold"))
+        made.add_row(f"  {kind}", Text("--", "dim"), Text.assemble(*_failure(result.error)))
     elif not rows:
         made.add_row(f"  {kind}", Text("--", "dim"), Text("none", "dim"))
     return made

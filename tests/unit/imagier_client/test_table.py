@@ -11,6 +11,7 @@ from imagier.v1.annotator_pb2 import AnnotateResponse
 from imagier_client import table
 from imagier_client.codec import decode_annotation
 from imagier_client.errors import InvalidImageError
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 
@@ -101,3 +102,12 @@ def test_a_narrow_terminal_folds() -> None:
         <= 40
     )
     assert shown.count("long") == 40
+
+
+@pytest.mark.parametrize("width", [20, 24, 28, 32, 36, 40])
+def test_no_terminal_is_too_narrow_for_a_name(width: int) -> None:
+    made = response()
+    made.tags.tags[0].names["zh"] = "埃及猫街道"
+    shown = text(table.picture(Path("a"), decode_annotation(made, ("fr", "zh")), ("fr", "zh")), width)
+    assert max(map(cell_len, shown.splitlines())) <= width
+    assert all(shown.count(character) for character in "埃及猫街道")
