@@ -34,18 +34,31 @@ def find_pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, UnreadableFileE
 
 
 def _search(folder: Path) -> Iterator[tuple[Path, UnreadableFileError | None]]:
-    try:
-        with os.scandir(folder) as entries:
-            visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
-    except OSError as error:
-        yield folder, _unreadable(error)
-        return
-    for entry in visible:
-        path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _search(path)
-        elif path.suffix.lower() in SUFFIXES or (not path.suffix and entry.is_file() and _looks_like_picture(path)):
+    found = [(folder, True)]  # and whether it is a folder; the last one is next
+    while found:
+        path, is_folder = found.pop()
+        if not is_folder:
             yield path, None
+            continue
+        try:
+            with os.scandir(path) as entries:
+                visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+        except OSError as error:
+            yield path, _unreadable(error)
+            continue
+        kinds = ((path / entry.name, _kind(path / entry.name, entry)) for entry in reversed(visible))
+        found += [(inner, kind == "folder") for inner, kind in kinds if kind]
+
+
+def _kind(path: Path, entry: os.DirEntry[str]) -> str:
+    """`folder`, `picture`, or nothing."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return "folder"
+        named = path.suffix.lower() in SUFFIXES
+        return "picture" if named or (not path.suffix and entry.is_file() and _looks_like_picture(path)) else ""
+    except OSError:  # gone meanwhile, or a link that leads round in a circle
+        return ""
 
 
 def _looks_like_picture(path: Path) -> bool:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,37 @@ def test_links_to_folders_are_not_followed_links_to_files_are(tmp_path: Path) ->
 def test_a_pipe_without_a_suffix_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert names(tmp_path) == []
+
+
+def test_a_link_that_leads_in_a_circle_is_no_picture_unless_its_name_says_so(tmp_path: Path) -> None:
+    for name in ("loop", "loop.jpg"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert names(tmp_path) == ["a.jpg", "loop.jpg"]
+    ((_, error),) = find_pictures([tmp_path / "loop"])
+    assert str(error) == "Too many levels of symbolic links"
+
+
+def test_folders_may_be_deeper_than_calls(tmp_path: Path) -> None:
+    inner = "/".join("d" * 300) + "/a.jpg"
+    (tmp_path / inner).parent.mkdir(parents=True)
+    (tmp_path / inner).write_bytes(b"")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 100)
+    try:
+        found = list(find_pictures([tmp_path]))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert found == [(tmp_path / inner, None)]
+
+
+def test_a_path_longer_than_any_may_be_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(20):
+        Path("d" * 250).mkdir()
+        monkeypatch.chdir("d" * 250)
+    ((_, error),) = find_pictures([tmp_path])
+    assert str(error) == "File name too long"
 
 
 def test_what_is_not_there_is_an_answer_and_the_rest_goes_on(tmp_path: Path) -> None:
