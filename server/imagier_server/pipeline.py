@@ -58,7 +58,9 @@ class Keywords(Protocol):
 
     def check(self, keywords: Sequence[str], field: str) -> None: ...
 
-    def match(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches: ...
+    def match(
+        self, keywords: Sequence[str], languages: Sequence[str], keyword_languages: Sequence[str]
+    ) -> KeywordMatches: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,16 @@ class Pipeline:
                 del request
                 await window.acquire()
 
-    async def match_keywords(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches:
+    async def match_keywords(
+        self, keywords: Sequence[str], languages: Sequence[str], keyword_languages: Sequence[str]
+    ) -> KeywordMatches:
         """What the keywords of a caller's library mean. Refused at the door as a picture is. Raises `ImagierError`."""
         self.keywords.check(keywords, "keywords")
         _check_languages(languages)
+        _check_languages(keyword_languages, "keyword_languages")
         with self.limits.enter(sum(map(len, keywords))):
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.threads, self.keywords.match, keywords, languages)
+            return await loop.run_in_executor(self.threads, self.keywords.match, keywords, languages, keyword_languages)
 
     async def _recorded(
         self, request: AnnotateRequest, lane: Lane, seconds: float | None, enter: Callable[[], Place]
@@ -183,7 +188,9 @@ class Pipeline:
 
     def _check(self, request: AnnotateRequest) -> None:
         if not request.tasks:
-            raise InvalidRequestError("no task is asked for: set at least one task's options, such as tags", field="tags")
+            raise InvalidRequestError(
+                "no task is asked for: set at least one task's options, such as tags", field="tags"
+            )
         if len(request.request_id) > MAX_REQUEST_ID:
             raise InvalidRequestError(f"request_id is longer than {MAX_REQUEST_ID} characters", field="request_id")
         _check_languages(request.languages)
@@ -242,9 +249,9 @@ class Pipeline:
         return outcome
 
 
-def _check_languages(languages: Sequence[str]) -> None:
+def _check_languages(languages: Sequence[str], field: str = "languages") -> None:
     if len(languages) > MAX_LANGUAGES:
-        raise InvalidRequestError(f"more than {MAX_LANGUAGES} languages are asked for", field="languages")
+        raise InvalidRequestError(f"more than {MAX_LANGUAGES} languages are named", field=field)
     for place, language in enumerate(languages):
         if len(language) > MAX_LANGUAGE:
             raise InvalidRequestError(f"longer than {MAX_LANGUAGE} characters", field=f"languages[{place}]")

@@ -53,6 +53,12 @@ async def test_the_command_writes_what_each_keyword_means(
     assert [(line["keyword"], len(line["meanings"])) for line in lines] == [("cat", 1), ("holiday", 0)]
 
 
+async def test_the_command_says_what_the_keywords_are_written_in(script: Scripted, server: str, tmp_path: Path) -> None:
+    (tmp_path / "keywords.txt").write_text("cat\n")
+    assert await run(tmp_path / "keywords.txt", "--server", server, "--written-in", "en,zh") == 0
+    assert list(script.keywords[0].keyword_languages) == ["en", "zh"]
+
+
 async def test_a_file_that_is_not_there_is_wrong_usage(
     server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,8 +137,9 @@ async def test_the_gateway_says_what_a_librarys_keywords_mean(running: Gateway) 
         (keywords_pb2.MatchKeywordsRequest(keywords=["x"] * 5001), "keywords"),
         (keywords_pb2.MatchKeywordsRequest(keywords=["x", "y" * 1001]), "keywords[1]"),
         (keywords_pb2.MatchKeywordsRequest(keywords=["x"], languages=["en"] * 17), "languages"),
+        (keywords_pb2.MatchKeywordsRequest(keywords=["x"], keyword_languages=["en"] * 17), "keyword_languages"),
     ],
-    ids=["too many", "too long", "languages"],
+    ids=["too many", "too long", "languages", "keyword languages"],
 )
 async def test_the_gateway_refuses_what_is_too_much_by_field(
     running: Gateway, request_: keywords_pb2.MatchKeywordsRequest, field: str

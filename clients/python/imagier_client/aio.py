@@ -128,15 +128,21 @@ class AsyncClient:
             await stream.close()
 
     async def match_keywords(
-        self, keywords: Iterable[str], *, languages: Sequence[str] = ("en",), timeout: float | None = None
+        self,
+        keywords: Iterable[str],
+        *,
+        languages: Sequence[str] = ("en",),
+        keyword_languages: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> KeywordMatches:
         """Which tags the keywords of a library mean; any number, in as many calls as the contract needs.
 
-        `timeout` is for all calls together. Raises InvalidRequestError for one that is too long.
+        `languages` are those of the names, `keyword_languages` those that the keywords are written in: all that the server speaks
+        if there are none. `timeout` is for all calls together. Raises InvalidRequestError for one that is too long.
         """
         attempts = self._attempts(timeout)
         replies = []
-        for request in encode_keywords(keywords, languages):
+        for request in encode_keywords(keywords, languages, keyword_languages):
 
             async def ask(seconds: float | None, request: MatchKeywordsRequest = request) -> MatchKeywordsResponse:
                 return await self._stub.MatchKeywords(request, timeout=seconds)

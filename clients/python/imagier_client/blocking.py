@@ -130,13 +130,18 @@ class Client:
                 stream.close()
 
     def match_keywords(
-        self, keywords: Iterable[str], *, languages: Sequence[str] = ("en",), timeout: float | None = None
+        self,
+        keywords: Iterable[str],
+        *,
+        languages: Sequence[str] = ("en",),
+        keyword_languages: Sequence[str] = (),
+        timeout: float | None = None,
     ) -> KeywordMatches:
         """As AsyncClient.match_keywords."""
         attempts = self._attempts(timeout)
         replies = [
             self._call(lambda seconds, request=request: self._stub.MatchKeywords(request, timeout=seconds), attempts)  # type: ignore[misc]
-            for request in encode_keywords(keywords, languages)
+            for request in encode_keywords(keywords, languages, keyword_languages)
         ]
         return decode_keywords(replies, languages)
 

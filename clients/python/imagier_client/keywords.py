@@ -47,11 +47,15 @@ class KeywordMatches:
     unknown_languages: tuple[str, ...] = ()
 
 
-def encode_keywords(keywords: Iterable[str], languages: Sequence[str]) -> list[keywords_pb2.MatchKeywordsRequest]:
+def encode_keywords(
+    keywords: Iterable[str], languages: Sequence[str], keyword_languages: Sequence[str]
+) -> list[keywords_pb2.MatchKeywordsRequest]:
     """One request for each call that is needed; none for no keyword."""
     listed = list(keywords)
     return [
-        keywords_pb2.MatchKeywordsRequest(keywords=listed[begin : begin + MOST_IN_A_CALL], languages=languages)
+        keywords_pb2.MatchKeywordsRequest(
+            keywords=listed[begin : begin + MOST_IN_A_CALL], languages=languages, keyword_languages=keyword_languages
+        )
         for begin in range(0, len(listed), MOST_IN_A_CALL)
     ]
 

@@ -62,14 +62,17 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "file",
         metavar="FILE",
-        help="a text file with one keyword a line, or a list that Lightroom exported; - for standard input",
+        help="one keyword a line, or a list that Lightroom exported; - for standard input",
     )
     parser.add_argument(
         "--languages",
-        type=lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+        type=_list,
         default=("en",),
         metavar="LIST",
         help="languages of names: en,fr,zh (default: en)",
+    )
+    parser.add_argument(
+        "--written-in", type=_list, default=(), metavar="LIST", help="languages of the keywords (default: all)"
     )
     parser.add_argument("--format", choices=("tsv", "jsonl"), default="tsv", help="what to write (default: tsv)")
     parser.add_argument("--server", metavar="HOST:PORT", help="a server that runs already")
@@ -112,6 +115,10 @@ def lines(found: KeywordMatches, style: str, languages: Sequence[str]) -> Iterat
             yield "\t".join((keyword, meaning.kind, meaning.id, *names))
 
 
+def _list(argument: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in argument.split(",") if part.strip())
+
+
 def _json(match: KeywordMatch) -> str:
     meanings = [
         {
@@ -133,4 +140,4 @@ async def _match(listed: Sequence[str], options: argparse.Namespace, printer: Pr
             address = await stack.enter_async_context(running(printer.starting))
             printer.started()
         client = await stack.enter_async_context(AsyncClient(address))
-        return await client.match_keywords(listed, languages=options.languages)
+        return await client.match_keywords(listed, languages=options.languages, keyword_languages=options.written_in)

@@ -37,11 +37,12 @@ class Keywords:
         """`synonyms` are (language, word) by id; `simplified` is for `str.translate`."""
         self.vocabulary = vocabulary
         self._simplified = simplified or {}
-        self._exact: dict[str, dict[int, MatchKind]] = {}
+        self._ids = {fold(concept.id): place for place, concept in enumerate(vocabulary.concepts)}
+        # Both by language and word: as written, or its stem.
+        self._words: dict[tuple[str, str], dict[int, MatchKind]] = {}
         self._stems: dict[tuple[str, str], dict[int, MatchKind]] = {}
         # The surest first: what a word is called already is not called again.
         for place, concept in enumerate(vocabulary.concepts):
-            self._exact.setdefault(fold(concept.id), {})[place] = MatchKind.ID
             for language, name in concept.names.items():
                 self._add(place, language, name, MatchKind.NAME, MatchKind.VARIANT)
         for concept_id, words in (synonyms or {}).items():
@@ -68,12 +69,16 @@ class Keywords:
                     f"an entry must have at most {MAX_CHARACTERS} characters", field=f"{field}[{place}]"
                 )
 
-    def meanings(self, keyword: str) -> Found:
-        """The concepts that the keyword stands for, and how; none, one, or several if it is ambiguous."""
+    def meanings(self, keyword: str, languages: Sequence[str] = ()) -> Found:
+        """The concepts that the keyword stands for, and how; none, one, or several if it is ambiguous.
+
+        `languages` are those that it may be written in, out of the vocabulary's; all if empty.
+        """
         *path, last = [part for part in _SEPARATORS.split(keyword) if part.strip()] or [""]
-        found = self._look_up(last)
+        spoken = languages or self.vocabulary.languages
+        found = self._look_up(last, spoken)
         if len(found) > 1:
-            above = {place for part in path for place in self._look_up(part)}
+            above = {place for part in path for place in self._look_up(part, spoken)}
             within = {place for place in found if not above.isdisjoint(self.vocabulary.ancestors[place])}
             return {place: kind for place, kind in found.items() if place in within or not within}
         return found
@@ -82,9 +87,12 @@ class Keywords:
         """All that any of the keywords stands for; unknown ones are ignored."""
         return frozenset(place for keyword in keywords for place in self.meanings(keyword))
 
-    def match(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches:
+    def match(
+        self, keywords: Sequence[str], languages: Sequence[str], keyword_languages: Sequence[str]
+    ) -> KeywordMatches:
         """One for each keyword, with names in the languages asked for."""
         known, unknown = self.vocabulary.spoken(languages)
+        written, _ = self.vocabulary.spoken(keyword_languages) if keyword_languages else ((), ())
 
         def meaning(place: int, kind: MatchKind) -> KeywordMeaning:
             return KeywordMeaning(
@@ -94,25 +102,30 @@ class Keywords:
                 self.vocabulary.parents(place, known),
             )
 
-        matches = (KeywordMatch(each, tuple(starmap(meaning, self.meanings(each).items()))) for each in keywords)
+        matches = (
+            KeywordMatch(each, tuple(starmap(meaning, self.meanings(each, written).items()))) for each in keywords
+        )
         return KeywordMatches(tuple(matches), unknown)
 
     def _add(self, place: int, language: str, word: str, as_written: MatchKind, as_variant: MatchKind) -> None:
         folded = fold(word)
-        self._exact.setdefault(folded, {}).setdefault(place, as_written)
+        self._words.setdefault((language, folded), {}).setdefault(place, as_written)
         self._stems.setdefault((language, stem(folded, language, self._simplified)), {}).setdefault(place, as_variant)
 
-    def _look_up(self, word: str) -> Found:
+    def _look_up(self, word: str, languages: Sequence[str]) -> Found:
         if len(word) > MAX_WORD:
             return {}
         folded = fold(word)
-        if folded in self._exact:
-            return self._exact[folded]
-        variants: dict[int, MatchKind] = {}
-        for language in self.vocabulary.languages:
-            for place, kind in self._stems.get((language, stem(folded, language, self._simplified)), {}).items():
-                variants.setdefault(place, kind)
-        return variants
+        if folded in self._ids:
+            return {self._ids[folded]: MatchKind.ID}
+        found = [pair for language in languages for pair in self._words.get((language, folded), {}).items()]
+        if not found:
+            stems = ((language, stem(folded, language, self._simplified)) for language in languages)
+            found = [pair for each in stems for pair in self._stems.get(each, {}).items()]
+        surest: dict[int, MatchKind] = {}
+        for place, kind in sorted(found, key=lambda pair: pair[1].value):
+            surest.setdefault(place, kind)
+        return surest
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -73,7 +73,9 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
     ) -> keywords_pb2.MatchKeywordsResponse:
         """What the keywords of a library mean."""
         try:
-            matches = await self._pipeline.match_keywords(tuple(request.keywords), tuple(request.languages))
+            matches = await self._pipeline.match_keywords(
+                tuple(request.keywords), tuple(request.languages), tuple(request.keyword_languages)
+            )
         except ImagierError as error:
             await abort(context, error)
         return to_keywords_response(matches)

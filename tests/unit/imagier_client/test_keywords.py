@@ -7,11 +7,12 @@ from imagier_client.keywords import MOST_IN_A_CALL, KeywordMatches, decode_keywo
 
 def test_as_many_calls_as_needed() -> None:
     keywords = [str(number) for number in range(2 * MOST_IN_A_CALL + 1)]
-    requests = encode_keywords(iter(keywords), ["fr"])
+    requests = encode_keywords(iter(keywords), ["fr"], ["en"])
     assert [len(request.keywords) for request in requests] == [MOST_IN_A_CALL, MOST_IN_A_CALL, 1]
     assert [keyword for request in requests for keyword in request.keywords] == keywords
     assert {tuple(request.languages) for request in requests} == {("fr",)}
-    assert encode_keywords([], ["fr"]) == []
+    assert {tuple(request.keyword_languages) for request in requests} == {("en",)}
+    assert encode_keywords([], ["fr"], []) == []
 
 
 def test_replies_become_one_answer() -> None:

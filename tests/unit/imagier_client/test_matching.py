@@ -75,7 +75,8 @@ def test_lines_that_are_set_in_lie_under_those_above(tmp_path: Path) -> None:
 
 
 def test_arguments() -> None:
-    options = arguments(["list.txt", "--languages", "fr, zh", "--format", "jsonl"])
+    options = arguments(["list.txt", "--languages", "fr, zh", "--written-in", "en", "--format", "jsonl"])
+    assert options.written_in == ("en",)
     assert (options.file, options.languages, options.format, options.server) == (
         "list.txt",
         ("fr", "zh"),

@@ -119,7 +119,9 @@ class ScriptedKeywords:
         if "bad" in keywords:
             raise InvalidRequestError("refused", field=field)
 
-    def match(self, keywords: Sequence[str], languages: Sequence[str]) -> KeywordMatches:
+    def match(
+        self, keywords: Sequence[str], languages: Sequence[str], keyword_languages: Sequence[str]
+    ) -> KeywordMatches:
         return KeywordMatches(tuple(KeywordMatch(keyword, ()) for keyword in keywords), tuple(languages))
 
 
@@ -360,23 +362,26 @@ async def test_two_requests_with_other_options_keep_their_own(bench: Bench) -> N
 
 
 async def test_keywords_are_matched_in_a_place_of_their_own(bench: Bench) -> None:
-    matches = await bench.pipeline.match_keywords(("dog",), ("tlh",))
+    matches = await bench.pipeline.match_keywords(("dog",), ("tlh",), ())
     assert matches == KeywordMatches((KeywordMatch("dog", ()),), ("tlh",))
     assert bench.value("imagier_in_flight_pictures") == 0
 
 
 async def test_keywords_are_refused_at_the_door(bench: Bench) -> None:
     with pytest.raises(InvalidRequestError) as refused:
-        await bench.pipeline.match_keywords(("bad",), ())
+        await bench.pipeline.match_keywords(("bad",), (), ())
     assert refused.value.field == "keywords"
     with pytest.raises(InvalidRequestError) as refused:
-        await bench.pipeline.match_keywords(("dog",), ("en",) * 17)
+        await bench.pipeline.match_keywords(("dog",), ("en",) * 17, ())
     assert refused.value.field == "languages"
+    with pytest.raises(InvalidRequestError) as refused:
+        await bench.pipeline.match_keywords(("dog",), (), ("en",) * 17)
+    assert refused.value.field == "keyword_languages"
     places = [bench.limits.enter(1) for _ in range(bench.room)]
     with pytest.raises(OverloadedError):
-        await bench.pipeline.match_keywords(("dog",), ())
+        await bench.pipeline.match_keywords(("dog",), (), ())
     for place in places:
         place.leave()
     bench.limits.drain()
     with pytest.raises(DrainingError):
-        await bench.pipeline.match_keywords(("dog",), ())
+        await bench.pipeline.match_keywords(("dog",), (), ())

@@ -102,13 +102,29 @@ def test_the_same_matching_finds_places_for_lists(keywords: Keywords, vocabulary
 
 
 def test_match_answers_each_keyword_in_its_order_with_names(keywords: Keywords) -> None:
-    answer = keywords.match(["zzz", "kitty", "kitty"], ["fr-CA", "tlh"])
+    answer = keywords.match(["zzz", "kitty", "kitty"], ["fr-CA", "tlh"], [])
     assert [match.keyword for match in answer.matches] == ["zzz", "kitty", "kitty"]
     assert answer.matches[0].meanings == ()
     (cat,) = answer.matches[1].meanings
     assert cat.names == {"fr": "chat", "en": "cat"}
     assert [parent.names["fr"] for parent in cat.parents] == ["animal"]
     assert answer.unknown_languages == ("tlh",)
+
+
+def test_the_language_of_a_keyword_decides_too(keywords: Keywords) -> None:
+    """An English pie is no French magpie, and French bread no English pain."""
+
+    def match(keyword: str, *languages: str) -> list[str]:
+        (found,) = keywords.match([keyword], ["en"], languages).matches
+        return [meaning.names["en"] for meaning in found.meanings]
+
+    assert match("pie") == match("pie", "fr") == match("pies", "fr-CA") == ["magpie"]
+    assert match("pie", "en") == []
+    assert match("papillon", "en") == ["papillon"]
+    assert match("papillon", "fr") == ["butterfly"]
+    assert match("papillon", "en", "fr") == ["papillon", "butterfly"]
+    assert match("n02124075", "zh") == ["Egyptian cat"], "an id has no language"
+    assert match("dogs", "tlh") == ["dog"], "English stands in"
 
 
 def test_too_many_and_too_long_are_refused_by_name(keywords: Keywords) -> None:
