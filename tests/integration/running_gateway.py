@@ -48,7 +48,8 @@ def status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status:
 class Gateway:
     """A running gateway, as a caller sees it."""
 
-    def __init__(self, channel: grpc.aio.Channel, metrics_port: int) -> None:
+    def __init__(self, address: str, channel: grpc.aio.Channel, metrics_port: int) -> None:
+        self.address = address
         self.channel = channel
         self.stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
         self.health = health_pb2_grpc.HealthStub(channel)
@@ -88,5 +89,5 @@ async def gateway(repository: Path, engine_port: int, unused_tcp_port: int, **ov
         app.running(settings, lambda _: None) as address,
         grpc.aio.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel,
     ):
-        running = Gateway(channel, unused_tcp_port)
+        running = Gateway(address, channel, unused_tcp_port)
         yield running

@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import made_pictures as made
@@ -11,6 +17,9 @@ import pytest
 from fake_triton import FakeTriton, serving
 from heic import heic
 from imagier.v1 import annotator_pb2, keywords_pb2, tags_pb2, text_pb2
+from imagier_client import annotating
+from imagier_client.cli import main
+from imagier_client.paths import find_pictures
 from running_gateway import Gateway, details, gateway, status_of, tags_and_text
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -143,3 +152,87 @@ async def test_a_message_over_the_limit_leaves_the_server_as_it_was(
             assert "grpc-retry-pushback-ms" not in dict(raised.value.trailing_metadata() or ())
         answer = await small.stub.Annotate(tags_and_text(GOOD))
         assert answer.tags.status.code == 0
+
+
+@pytest.fixture
+def awkward(tmp_path: Path) -> Iterator[Path]:
+    """A folder with one good picture, and all that a path may be but a readable file."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "good.txt.jpg").write_bytes(made.encoded(made.quadrants(32, 16), "PNG"))  # a wrong suffix
+    os.mkfifo(folder / "fifo.jpg")
+    (folder / "device.jpg").symlink_to("/dev/zero")
+    (folder / "circle.jpg").symlink_to("circle.jpg")
+    (folder / "gone.jpg").symlink_to("nothing")
+    (folder / "memory.jpg").symlink_to("/proc/self/mem")  # a regular file that cannot be read
+    (folder / "folder.jpg").mkdir()
+    (folder / "folder.jpg" / "again").symlink_to(folder)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(folder / "socket.jpg"))
+        yield folder
+
+
+async def test_the_command_among_awkward_paths(
+    running: Gateway, awkward: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vanishing = awkward / "vanishing.jpg"
+    vanishing.write_bytes(GOOD)
+
+    def search(paths: Iterable[Path]) -> list[Any]:
+        found = list(find_pictures(paths))
+        vanishing.unlink()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(annotating, "find_pictures", search)
+        arguments = [
+            "annotate",
+            str(awkward),
+            str(awkward / "missing.jpg"),
+            "--server",
+            running.address,
+            "--format",
+            "jsonl",
+        ]
+        assert await asyncio.to_thread(main, arguments) == 1
+    out, _ = capsys.readouterr()
+    lines = {Path(line["path"]).name: line for line in map(json.loads, out.splitlines())}
+    assert (lines["good.txt.jpg"]["response"]["width"], lines["good.txt.jpg"]["response"]["height"]) == (32, 16)
+    bad = {
+        "fifo.jpg",
+        "device.jpg",
+        "circle.jpg",
+        "gone.jpg",
+        "memory.jpg",
+        "socket.jpg",
+        "vanishing.jpg",
+        "missing.jpg",
+    }
+    assert lines.keys() == bad | {"good.txt.jpg"}
+    for name in bad:
+        error = lines[name]["error"]
+        assert (error["code"], error["reason"], error["field"]) == ("INVALID_ARGUMENT", "UNREADABLE_FILE", "image")
+        assert error["message"]
+        assert not error["retryable"]
+
+
+@pytest.mark.parametrize("tasks", ["", ",", "tag", "tags,faces", "TAGS;text"])
+def test_the_command_knows_its_tasks(tasks: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["annotate", "a.jpg", "--tasks", tasks])
+    assert ended.value.code == 2
+    assert "--tasks: choose from tags,text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--max-tags", "-1"), ("--max-tags", "99999999999999999999"), ("--min-score", "nan"), ("--min-score", "-inf")],
+)
+async def test_the_command_with_absurd_options(
+    running: Gateway, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(GOOD)
+    arguments = ["annotate", str(tmp_path), f"{option}={value}", "--server", running.address, "--format", "jsonl"]
+    assert await asyncio.to_thread(main, arguments) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["field"]) == ("INVALID_ARGUMENT", f"tags.{option[2:].replace('-', '_')}")

@@ -14,7 +14,7 @@ import grpc.aio
 from imagier.v1 import annotator_pb2
 
 from imagier_client.channel import GOODBYE_SECONDS
-from imagier_client.errors import ImagierClientError, from_rpc_error
+from imagier_client.errors import ImagierClientError, InvalidRequestError, from_rpc_error
 from imagier_client.messages import Limits
 from imagier_client.reading import Image, read_image
 from imagier_client.window import Answer, Window
@@ -53,7 +53,7 @@ class Source(Generic[K]):
             self._pull = asyncio.create_task(self._next())
 
     def take(self, window: Window[K]) -> Answer[K] | None:
-        """Puts a picture that has come into the window. One that cannot be read is its own answer."""
+        """Puts a picture that has come into the window. One that cannot be read, or asked for, is its own answer."""
         if self._pull is None or not self._pull.done():
             return None
         pulled, self._pull = self._pull.result(), None
@@ -63,7 +63,10 @@ class Source(Generic[K]):
         key, content = pulled
         if isinstance(content, ImagierClientError):
             return key, content
-        window.add(key, self._encode(content))
+        try:
+            window.add(key, self._encode(content))
+        except InvalidRequestError as error:
+            return key, error
         return None
 
     async def close(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeVar
 
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 from imagier.v1 import annotator_pb2, catalog_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
 
-from imagier_client.errors import ImagierClientError, from_status
+from imagier_client.errors import ImagierClientError, InvalidRequestError, from_status
 from imagier_client.messages import (
     Annotation,
     Catalog,
@@ -32,6 +34,8 @@ from imagier_client.messages import (
     Timings,
 )
 
+M = TypeVar("M", bound=Message)
+
 
 def encode_request(
     image: bytes,
@@ -41,14 +45,24 @@ def encode_request(
     languages: Sequence[str] = (),
     request_id: str = "",
 ) -> annotator_pb2.AnnotateRequest:
-    """The request message. `True` asks for a task with the server's defaults, `False` does not ask."""
-    return annotator_pb2.AnnotateRequest(
-        image=image,
+    """The request message. `True` asks for a task with the server's defaults, `False` does not ask. Raises InvalidRequestError."""
+    return _filled(
+        annotator_pb2.AnnotateRequest(image=image),
         request_id=request_id,
         languages=languages,
         tags=_tags_options(TagsOptions() if tags is True else tags) if tags else None,
         text=_text_options(TextOptions() if text is True else text) if text else None,
     )
+
+
+def _filled(message: M, within: str = "", **values: object) -> M:
+    """`message` with these fields set. Raises InvalidRequestError for a number or text that protobuf has no form for."""
+    for name, value in values.items():
+        try:
+            message.MergeFrom(type(message)(**{name: value}))
+        except ValueError as error:
+            raise InvalidRequestError("out of range, or no text in Unicode", field=f"{within}{name}") from error
+    return message
 
 
 def decode_annotation(message: annotator_pb2.AnnotateResponse, languages: Sequence[str] = ()) -> Annotation:
@@ -105,7 +119,9 @@ def decode_catalog(message: catalog_pb2.GetCatalogResponse) -> Catalog:
 
 
 def _tags_options(options: TagsOptions) -> tags_pb2.TagsOptions:
-    return tags_pb2.TagsOptions(
+    return _filled(
+        tags_pb2.TagsOptions(),
+        "tags.",
         max_tags=options.max_tags,
         min_score=options.min_score,
         allow=options.allow,

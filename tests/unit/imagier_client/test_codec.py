@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from google.protobuf import duration_pb2
 from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2, timing_pb2
 from imagier_client import codec
-from imagier_client.errors import UnavailableError
+from imagier_client.errors import InvalidRequestError, UnavailableError
 from imagier_client.messages import Limits, ModelReference, OptionInfo, Point, StageTiming, TagsOptions, TextOptions
 
 
@@ -153,3 +156,18 @@ def test_the_catalogue() -> None:
     assert task.options == (OptionInfo("max_tags", "8", 0.0, None),)
     assert (model.name, model.version, model.license, model.source) == ("tagger", "2", "MIT", "s")
     assert (model.research_only, model.digest, model.ready) == (False, "d", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"tags": TagsOptions(max_tags=10**20)}, "tags.max_tags"),
+        ({"tags": TagsOptions(deny=("ok", "\udce9"))}, "tags.deny"),
+        ({"tags": True, "languages": ["\ud800"]}, "languages"),
+        ({"tags": True, "request_id": "\udcff"}, "request_id"),
+    ],
+)
+def test_what_cannot_be_sent_names_its_field(options: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        codec.encode_request(b"x", **options)
+    assert (raised.value.code, raised.value.field) == ("INVALID_ARGUMENT", field)
