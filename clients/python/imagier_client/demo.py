@@ -21,7 +21,7 @@ def write_samples(folder: Path) -> list[Path]:
     from skimage import data  # noqa: PLC0415 - brings numpy, which the client does not need
 
     pictures = {name: Image.fromarray(getattr(data, name)()) for name in PHOTOGRAPHS}
-    pictures |= {"street-sign": samples.street_sign(), "receipt": samples.receipt()}
+    pictures |= {"street-sign": samples.street_sign(), "receipt": samples.receipt(), "tea-house": samples.tea_house()}
     folder.mkdir(exist_ok=True)
     for name, picture in pictures.items():
         picture.save(folder / f"{name}.png")

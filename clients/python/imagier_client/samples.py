@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two pictures with text to try the service on, drawn with Pillow and the font inside it: a street sign and a receipt."""
+"""Three pictures with text to try the service on, drawn with Pillow: a street sign, a receipt, and a tea house in three scripts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+
+from imagier_client.fonts import font_for
 
 SIZE = (900, 1200)
 _FINE = 2  # drawn twice as large and shrunk: round edges without steps
@@ -70,8 +72,55 @@ def receipt() -> Image.Image:
     _dashes(draw, bottom + 8)
     draw.text(_at(280, bottom + 32), "Thank you, see you soon!", ink, _font(30), anchor="ma")
     _bars(draw, dice, bottom + 92)
-    _lay(table, paper)
+    _lay(table, paper, 1.6, (450, 600))
     return _finish(table, dice)
+
+
+def tea_house() -> Image.Image:
+    """A tea house at dusk: a board across, two banners that are read downwards, and a tilted price list.
+
+    Raises ValueError if no font here has Chinese and Japanese characters: the extra `fonts` brings one.
+    """
+    dice = random.Random(_SEED)  # noqa: S311
+    picture = _shade((44, 48, 78), (196, 122, 88))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle(_box(40, 250, 860, 1110), fill=(86, 58, 44))
+    for x in range(40, 861, 82):
+        draw.rectangle(_box(x, 250, x + 10, 1110), fill=(58, 38, 30))
+    draw.rectangle(_box(0, 1110, 900, 1200), fill=(70, 66, 68))
+    glow = Image.new("L", picture.size)
+    for x in (330, 450, 570):
+        ImageDraw.Draw(glow).ellipse(_box(x - 74, 271, x + 74, 419), 130)
+    picture.paste((255, 196, 120), mask=glow.filter(ImageFilter.GaussianBlur(26 * _FINE)))
+    for x in (330, 450, 570):
+        draw.ellipse(_box(x - 36, 296, x + 36, 394), fill=(206, 58, 40), outline=(120, 24, 20), width=3 * _FINE)
+        draw.rectangle(_box(x - 16, 288, x + 16, 300), fill=(40, 28, 26))
+        draw.rectangle(_box(x - 16, 390, x + 16, 402), fill=(40, 28, 26))
+    _plate(picture, (70, 90, 760, 150), (34, 26, 24), ("京都茶屋 TEA HOUSE", 66), ink=(238, 202, 120))
+    _banner(picture, (90, 300), "抹茶と和菓子", (244, 238, 222), (46, 52, 40))
+    _banner(picture, (680, 300), "欢迎光临喝茶", (168, 34, 36), (252, 244, 226))
+    paper = Image.new("RGB", (330 * _FINE, 350 * _FINE), (250, 246, 234))
+    ink, face = (52, 40, 36), ImageDraw.Draw(paper)
+    face.text(_at(165, 30), "OPEN 10:00 - 21:00", ink, _font(30), anchor="ma")
+    _rows(
+        face, 110, (("Matcha", "6.50"), ("Oolong", "4.20"), ("Jasmine", "3.90"), ("Mochi", "2.80")), 36, ink, (36, 294)
+    )
+    _lay(picture, paper, -7, (450, 690))
+    return _finish(picture, dice)
+
+
+def _banner(picture: Image.Image, place: tuple[int, int], text: str, cloth: _Colour, ink: _Colour) -> None:
+    """A banner of `cloth` at `place` (left, top) whose characters stand one below the other."""
+    left, top = place
+    draw = ImageDraw.Draw(picture)
+    height = 108 * len(text) + 40
+    draw.rectangle(_box(left - 14, top - 14, left + 144, top), fill=(40, 28, 26))
+    draw.rectangle(_box(left, top, left + 130, top + height), fill=cloth)
+    font = font_for(text, 92 * _FINE)
+    if font is None:
+        raise ValueError("no font here has Chinese and Japanese characters: pip install 'imagier[fonts]'")
+    for number, character in enumerate(text):
+        draw.text(_at(left + 65, top + 74 + 108 * number), character, ink, font, anchor="mm")
 
 
 def _finish(picture: Image.Image, dice: random.Random) -> Image.Image:
@@ -115,7 +164,8 @@ def _plate(
     top_of_line = gap
     for text, size in lines:
         middle = _at(width / 2, top_of_line + size / 2)
-        draw.text(middle, text, ink, _font(size), anchor="mm", stroke_width=_FINE, stroke_fill=ink)
+        font = _font(size) if text.isascii() else font_for(text, size * _FINE)
+        draw.text(middle, text, ink, font, anchor="mm", stroke_width=_FINE, stroke_fill=ink)
         top_of_line += size + gap
     outline = Image.new("L", plate.size)
     ImageDraw.Draw(outline).rounded_rectangle((0, 0, plate.width - 1, plate.height - 1), 16 * _FINE, 255)
@@ -141,28 +191,35 @@ def _wood(dice: random.Random) -> Image.Image:
     return table
 
 
-def _lay(table: Image.Image, paper: Image.Image) -> None:
-    """Lays `paper` on the table, turned a little, with its shadow and a fold across."""
+def _lay(table: Image.Image, paper: Image.Image, angle: float, middle: tuple[int, int]) -> None:
+    """Lays `paper` on the table around `middle`, turned by `angle` degrees, with its shadow and a fold across."""
     fold = Image.new("L", paper.size, 255)
     draw = ImageDraw.Draw(fold)
     for offset in range(-40, 41):
         shade = 255 - max(0, 26 - abs(offset)) if offset > 0 else 255 - max(0, 12 - abs(offset))
         draw.line((0, paper.height * 0.47 + offset, paper.width, paper.height * 0.47 + offset), fill=shade)
     paper = ImageChops.multiply(paper, fold.convert("RGB"))
-    turned = paper.rotate(1.6, Image.Resampling.BICUBIC, expand=True)
-    mask = Image.new("L", paper.size, 255).rotate(1.6, Image.Resampling.BICUBIC, expand=True)
-    left, top = (table.width - turned.width) // 2, (table.height - turned.height) // 2
+    turned = paper.rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    mask = Image.new("L", paper.size, 255).rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    left, top = middle[0] * _FINE - turned.width // 2, middle[1] * _FINE - turned.height // 2
     shadow = Image.new("L", table.size)
     shadow.paste(150, (left + 14, top + 20), mask)
     table.paste((18, 12, 8), mask=shadow.filter(ImageFilter.GaussianBlur(16 * _FINE)))
     table.paste(turned, (left, top), mask)
 
 
-def _rows(draw: ImageDraw.ImageDraw, top: float, rows: Sequence[tuple[str, str]], size: int, ink: _Colour) -> float:
+def _rows(
+    draw: ImageDraw.ImageDraw,
+    top: float,
+    rows: Sequence[tuple[str, str]],
+    size: int,
+    ink: _Colour,
+    sides: tuple[int, int] = (40, 520),
+) -> float:
     """Names on the left, prices on the right; where the next row would begin."""
     for name, price in rows:
-        draw.text(_at(40, top), name, ink, _font(size))
-        draw.text(_at(520, top), price, ink, _font(size), anchor="ra")
+        draw.text(_at(sides[0], top), name, ink, _font(size))
+        draw.text(_at(sides[1], top), price, ink, _font(size), anchor="ra")
         top += size * 1.4
     return top
 

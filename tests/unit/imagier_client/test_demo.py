@@ -14,15 +14,15 @@ def test_it_annotates_photographs_and_drawings(monkeypatch: pytest.MonkeyPatch, 
     seen: dict[str, tuple[int, int]] = {}
 
     def annotate(arguments: list[str]) -> int:
-        for argument in arguments[:7]:
+        for argument in arguments[:8]:
             with Image.open(argument) as picture:
                 seen[argument] = picture.size
-        assert arguments[7:] == ["--languages", "en,fr", "--draw", "demo-out", "--server", "there"]
+        assert arguments[8:] == ["--languages", "en,fr", "--draw", "demo-out", "--server", "there"]
         return 5
 
     monkeypatch.setattr(demo, "annotate", annotate)
     monkeypatch.chdir(tmp_path)
     assert demo.run(["--server", "there"]) == 5
-    names = ("astronaut", "chelsea", "coffee", "rocket", "page", "street-sign", "receipt")
+    names = ("astronaut", "chelsea", "coffee", "rocket", "page", "street-sign", "receipt", "tea-house")
     assert list(seen) == [f"demo-out/{name}.png" for name in names]
     assert all(min(size) > 100 for size in seen.values())
