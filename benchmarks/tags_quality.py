@@ -9,6 +9,7 @@ pixels that ours prepared and once behind a preprocessing written apart from our
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import io
 import json
 from pathlib import Path
@@ -101,7 +102,11 @@ def main() -> None:
                 "source_top1": best(own_pixels)[0] == label,
             }
         )
-    figures: dict[str, float] = {"pictures": len(rows)}
+    figures: dict[str, float | str] = {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "data": "labelled ImageNet photographs" if arguments.pictures else "scikit-image's photographs",
+        "pictures": len(rows),
+    }
     for name in rows[0]:
         values = [row[name] for row in rows]
         if name.startswith("score"):
