@@ -27,12 +27,13 @@ from tags_scores import REPOSITORY, RESULTS, centre, decoded, labelled, model, p
 
 FOLDS = 5
 TEMPERATURES = np.arange(0.3, 1.5, 0.01)
+CAPTION_TEMPERATURES = (0.58, 0.62, 0.66, 0.7, 0.74, 0.78, 0.82, 0.9, 1.0)
 BINS = 10
 THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7)
-GATHERED = (1.0, 1.25, 1.5, 2.0)
+GATHERED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 CLEAR = (0.0, 0.5, 0.6, 0.7, 0.8)
-BEFORE = Calibration(temperature=1.0, min_score=0.25, gathered=2.0, clear=0.0)
-"""The first version: raw probabilities; every reading above the threshold was shown (`alternatives` is then off)."""
+BEFORE = Calibration(temperature=1.0, min_score=0.25, gathered=1 / 3, clear=0.0)
+"""The first version: raw probabilities, half for what is spread over many, and every reading above the threshold shown."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,13 @@ def cross_validated(task: TagsTask, sample: Sample) -> dict[str, object]:
     """Reliability on pictures that the temperature was not fitted on, beside the raw probabilities'."""
     labels = np.array(sample.truth)
     order = np.random.default_rng(0).permutation(len(labels))
-    temperatures, pooled, raw = [], ([], []), ([], [])
+    temperatures, pooled, chosen, raw = [], ([], []), ([], []), ([], [])
     for fold in range(FOLDS):
         held = order[fold::FOLDS]
         kept = np.setdiff1d(order, held)
         temperatures.append(round(fitted(sample.probabilities[kept], labels[kept]), 2))
-        for temperature, into in ((temperatures[-1], pooled), (1.0, raw)):
+        constants = ((temperatures[-1], pooled), (task.calibration.temperature, chosen), (1.0, raw))
+        for temperature, into in constants:
             sharpened = replace(BEFORE, temperature=temperature).sharpen(sample.probabilities[held])
             for pairs, more in zip(into, classes_and_parents(task.vocabulary, sharpened, labels[held]), strict=True):
                 pairs.extend(more)
@@ -103,9 +105,26 @@ def cross_validated(task: TagsTask, sample: Sample) -> dict[str, object]:
         "temperatures_of_the_folds": temperatures,
         "classes": reliability(pooled[0]),
         "parents": reliability(pooled[1]),
+        "classes_with_ours": reliability(chosen[0]),
+        "parents_with_ours": reliability(chosen[1]),
         "classes_raw": reliability(raw[0]),
         "parents_raw": reliability(raw[1]),
     }
+
+
+def backed_by_captions(
+    vocabulary: Vocabulary, sample: Sample, words: dict[int, frozenset[str]]
+) -> dict[str, dict[str, object]]:
+    """By temperature: how often captions back the concepts that they have words for and that score at least 0.3."""
+    places = sorted(words)
+    backed = np.array([[judge(place, said, words, vocabulary) for place in places] for said in sample.truth])
+    tables = {}
+    for temperature in CAPTION_TEMPERATURES:
+        sharpened = replace(BEFORE, temperature=temperature).sharpen(sample.probabilities)
+        scores = np.array([vocabulary.gather(row)[places] for row in sharpened])
+        seen = scores >= 0.3
+        tables[str(temperature)] = reliability(zip(scores[seen].tolist(), backed[seen].tolist(), strict=True))
+    return tables
 
 
 def tags_of(task: TagsTask, sample: Sample) -> list[list[tuple[int, float]]]:
@@ -145,7 +164,7 @@ def judged_by_captions(task: TagsTask, sample: Sample, words: dict[int, frozense
                 marginal.append(backed)
             if place >= vocabulary.classes and not any(place in vocabulary.ancestors[other] for other, _ in tags):
                 hunches.append(backed)
-                if score < calibration.min_score * calibration.gathered + 0.1:
+                if score < calibration.min_score + calibration.gathered * (1 - calibration.min_score) + 0.1:
                     marginal_hunches.append(backed)
     sizes = [len(tags) for tags in answers]
     return {
@@ -218,7 +237,6 @@ def main() -> None:
         ),
     )
     alternatives = frozenset(place for place, concept in enumerate(vocabulary.concepts) if not concept.together)
-    sharpened = task.calibration.sharpen(captioned.probabilities)
     figures = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "labelled": f"{len(files)} labelled ImageNet photographs (the sample may overlap the training data)",
@@ -227,16 +245,7 @@ def main() -> None:
             name: getattr(task.calibration, name) for name in ("temperature", "min_score", "gathered", "clear")
         },
         "calibration": cross_validated(task, classes),
-        "captions_backing": {
-            name: reliability(
-                (float(scores[place]), bool(judge(place, said_here, words, vocabulary)))
-                for row, said_here in zip(probabilities, captioned.truth, strict=True)
-                for scores in [vocabulary.gather(row)]
-                for place in words
-                if scores[place] >= 0.3
-            )
-            for name, probabilities in (("calibrated", sharpened), ("raw", captioned.probabilities.astype(np.float64)))
-        },
+        "captions_by_temperature": backed_by_captions(vocabulary, captioned, words),
         "first_version": both(replace(before, calibration=BEFORE)),
         "now": both(task),
         "by_threshold": {value: both(with_constants(min_score=value)) for value in THRESHOLDS},

@@ -142,8 +142,8 @@ class _Tree:
         if not below:
             # A wider word of which nothing narrower holds is a hunch spread over many.
             spread = place >= vocabulary.classes
-            hunch = self.scores[place] < self.calibration.gathered * self.threshold
-            return [] if spread and hunch else own
+            enough = self.threshold + self.calibration.gathered * (1 - self.threshold)
+            return [] if spread and self.scores[place] < enough else own
         if vocabulary.concepts[place].together:
             return [each for _, found in below for each in found]
         best, found = max(below, key=lambda pair: self.scores[pair[0]])

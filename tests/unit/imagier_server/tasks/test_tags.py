@@ -28,7 +28,7 @@ PARENTS = {
     "teapot": "tableware",
     "cup": "tableware",
 }
-MEASURED = Calibration(temperature=1.0, min_score=0.2, gathered=1.5, clear=0.6)
+MEASURED = Calibration(temperature=1.0, min_score=0.2, gathered=0.15, clear=0.6)
 
 
 def concept(name: str) -> Concept:
@@ -73,7 +73,12 @@ def test_a_parent_gathers_children_that_are_each_too_weak(task: TagsTask) -> Non
 
 def test_a_hunch_spread_over_many_is_no_tag(task: TagsTask) -> None:
     assert tags(task, {"tabby": 0.14, "husky": 0.14}) == {}, "'animal' has 0.28, but nothing under it is likely"
-    assert tags(task, {"tabby": 0.16, "husky": 0.16}) == {"animal": 0.32}
+    assert tags(task, {"tabby": 0.17, "husky": 0.17}) == {"animal": 0.34}
+
+
+def test_a_high_threshold_can_still_be_reached_by_what_is_spread(task: TagsTask) -> None:
+    spread = {"tabby": 0.33, "Egyptian cat": 0.33, "Siamese cat": 0.33}
+    assert tags(task, spread, min_score=0.9).keys() == {"cat", "animal"}
 
 
 def test_of_alternatives_only_the_clear_one_is_shown(task: TagsTask) -> None:
