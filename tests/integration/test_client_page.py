@@ -33,8 +33,9 @@ async def test_an_example_runs(number: int, tmp_path: Path) -> None:
         )
         out, err = await asyncio.wait_for(process.communicate(), 60)
     assert (process.returncode, err) == (0, b"")
-    assert b"Egyptian cat" in out
+    written = b"".join(path.read_bytes() for path in sorted(tmp_path.glob("photo.*")) if path.suffix != ".jpg")
+    assert b"Egyptian cat" in out + written
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4

@@ -93,9 +93,12 @@ def annotated(picture: Image.Image, annotation: Annotation) -> Image.Image:
         place, whole_size = (gutter + width, 0), (gutter + width + legend.width, max(height, legend.height))
     canvas = Image.new("RGB", whole_size, _WHITE)
     canvas.paste(picture, (gutter, 0))
-    for number, (outline, digits) in enumerate(zip(outlines, fonts, strict=True), 1):
-        stroke = max(1.0, min(digits / 7, math.dist(outline[0], outline[3]) / 20))
-        _frame(canvas, [(x + gutter, y) for x, y in outline], colour_of(number), stroke)
+    strokes = [max(1.0, min(font / 7, math.dist(o[0], o[3]) / 20)) for o, font in zip(outlines, fonts, strict=True)]
+    # All the white first: where boxes overlap, none wipes out another.
+    for rim in (True, False):
+        for number, (outline, stroke) in enumerate(zip(outlines, strokes, strict=True), 1):
+            ink, wide = (_WHITE, stroke * 2) if rim else (colour_of(number), stroke)
+            _frame(canvas, [(x + gutter, y) for x, y in outline], ink, wide)
     for number, ((x0, y0, x1, y1), digits) in enumerate(zip(chips, fonts, strict=True), 1):
         chip(canvas, ((x0 + x1) / 2 + gutter, (y0 + y1) / 2), number, digits, colour_of(number))
     edge = [(gutter, height), (gutter + width, height), (gutter + width, 0)]
@@ -135,16 +138,14 @@ def _resized(picture: Image.Image) -> Image.Image:
 
 
 def _frame(canvas: Image.Image, outline: Sequence[Place], colour: Colour, stroke: float) -> None:
-    """A line in `colour` between two white ones, drawn finer than the picture, for smooth edges."""
-    margin = math.ceil(stroke * 2)
+    """A line around the outline, drawn finer than the picture, for smooth edges."""
+    margin = math.ceil(stroke)
     left, top = (math.floor(min(along)) - margin for along in zip(*outline, strict=True))
     right, bottom = (math.ceil(max(along)) + margin for along in zip(*outline, strict=True))
     closed = [((x - left) * _FINE, (y - top) * _FINE) for x, y in [*outline, *outline[:2]]]
-    size = (right - left, bottom - top)
-    for width, ink in ((stroke * 2, _WHITE), (stroke, colour)):
-        mask = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
-        ImageDraw.Draw(mask).line(closed, 255, round(width * _FINE), "curve")
-        canvas.paste(ink, (left, top), mask.resize(size, Image.Resampling.BOX))
+    mask = Image.new("L", ((right - left) * _FINE, (bottom - top) * _FINE))
+    ImageDraw.Draw(mask).line(closed, 255, round(stroke * _FINE), "curve")
+    canvas.paste(colour, (left, top), mask.resize((right - left, bottom - top), Image.Resampling.BOX))
 
 
 def _chip_font(outline: Sequence[Place], size: tuple[int, int]) -> int:
