@@ -20,7 +20,9 @@ MAX_CHARACTERS: Final = 1000
 """Of one keyword, its path included."""
 MAX_WORD: Final = 100
 """No name is as long: what is longer is not looked at."""
-_SEPARATORS: Final = re.compile(r"[|/\\>]")
+MAX_DEPTH: Final = 10
+"""Of a hierarchy so many of the last parts are looked at."""
+_PARTS: Final = re.compile(r"[^|/\\>]+")
 
 Found = Mapping[int, MatchKind]
 
@@ -74,7 +76,7 @@ class Keywords:
 
         `languages` are those that it may be written in, out of the vocabulary's; all if empty.
         """
-        *path, last = [part for part in _SEPARATORS.split(keyword) if part.strip()] or [""]
+        *path, last = [part for part in _PARTS.findall(keyword) if part.strip()][-MAX_DEPTH:] or [""]
         spoken = languages or self.vocabulary.languages
         found = self._look_up(last, spoken)
         if len(found) > 1:

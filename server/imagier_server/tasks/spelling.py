@@ -65,6 +65,8 @@ _FRENCH_PLURALS: Final = {
 
 def fold(word: str) -> str:
     """Without case, accents, ligatures and superfluous blanks."""
+    if word.isascii():
+        return " ".join(word.lower().split())
     decomposed = unicodedata.normalize("NFKD", word.casefold().translate(_LIGATURES))
     return " ".join("".join(char for char in decomposed if not unicodedata.combining(char)).split())
 

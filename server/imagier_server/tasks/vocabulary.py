@@ -46,10 +46,11 @@ class Vocabulary:
             raise ValueError("an id stands twice in the vocabulary")
         self.parent = tuple(self.index[concept.parent] if concept.parent else None for concept in self.concepts)
         self.ancestors = tuple(self._ancestors(place) for place in range(len(self.concepts)))
-        self.children: tuple[tuple[int, ...], ...] = tuple(
-            tuple(place for place, parent in enumerate(self.parent) if parent == above)
-            for above in range(len(self.concepts))
-        )
+        children: list[list[int]] = [[] for _ in self.concepts]
+        for place, parent in enumerate(self.parent):
+            if parent is not None:
+                children[parent].append(place)
+        self.children = tuple(map(tuple, children))
         self.roots = tuple(place for place, parent in enumerate(self.parent) if parent is None)
         self.classes = len(own)
         """The first so many concepts are the model's outputs."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import MatchKind
-from imagier_server.tasks.keywords import MAX_CHARACTERS, MAX_KEYWORDS, MAX_WORD, Keywords
+from imagier_server.tasks.keywords import MAX_CHARACTERS, MAX_DEPTH, MAX_KEYWORDS, MAX_WORD, Keywords
 from imagier_server.tasks.spelling import fold
 from imagier_server.tasks.vocabulary import Vocabulary
 
@@ -178,3 +178,8 @@ def test_traditional_characters_become_simplified_ones() -> None:
     assert len(pairs) > 300
     assert all(len(old) == len(new) == 1 and old != new for old, new in pairs)
     assert len({old for old, _ in pairs}) == len(pairs)
+
+
+def test_a_hierarchy_is_looked_at_from_its_end(keywords: Keywords) -> None:
+    assert meant(keywords, "Birds|" + "x|" * (MAX_DEPTH - 2) + "crane").keys() == {"crane"}
+    assert meant(keywords, "Birds|" + "x|" * (MAX_DEPTH - 1) + "crane").keys() == {"crane", "construction crane"}
