@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import numpy as np
 import pytest
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, tags_pb2, text_pb2
 from imagier_client import samples
+from PIL import Image
 from real_server import encoded
 
 Stub = annotator_pb2_grpc.AnnotatorServiceStub
@@ -42,6 +45,12 @@ def test_tags_of_pictures(stub: Stub, photographs: dict[str, bytes], photograph:
     assert expected in names(answer)
     assert all(0.25 <= tag.score <= 1 for tag in answer.tags.tags)
     assert len(answer.tags.tags) <= 8
+
+
+def test_a_panorama_is_seen_from_end_to_end(stub: Stub, photographs: dict[str, bytes]) -> None:
+    parts = [Image.open(io.BytesIO(photographs[name])).convert("RGB") for name in ("chelsea", "page", "coffee")]
+    wide = np.concatenate([np.asarray(part.resize((part.width * 300 // part.height, 300))) for part in parts], axis=1)
+    assert {"cat", "coffee"} <= set(names(stub.Annotate(ask(encoded(Image.fromarray(wide))))))
 
 
 def test_names_in_three_languages(stub: Stub, photographs: dict[str, bytes]) -> None:
