@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,10 +16,10 @@ from imagier_server.messages import Picture, Pixels, Point, Polygon, Tensors, Te
 from imagier_server.model_lock import read_lock
 from imagier_server.tasks.reading_order import Corners, reading_order
 from imagier_server.tasks.task import OptionInfo, Steps
-from imagier_server.tasks.text_boxes import find_boxes
+from imagier_server.tasks.text_boxes import Quads, find_boxes
 from imagier_server.tasks.text_directions import first_ways, other_ways, reading_quads
-from imagier_server.tasks.text_lines import Batch, Line, cut_line, orienter_batches, recognizer_batches
-from imagier_server.tasks.text_page import Page, prepare_page, reading_scale
+from imagier_server.tasks.text_lines import Batch, Line, cut_lines, orienter_batches, recognizer_batches
+from imagier_server.tasks.text_page import View, closer_view, join_boxes, overview, reading_scale
 from imagier_server.tasks.text_reading import Character, join, read_characters, split_words
 from imagier_server.timings import Stage
 
@@ -74,24 +74,33 @@ class TextTask:
 
     async def run(self, picture: Picture, options: TextOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
         """Finds the lines, sees which way up they are, reads them. The models read all their languages at once."""
-        page = await steps.compute(Stage.PREPARE, prepare_page, picture.pixels)
-        found = await steps.infer(DETECTOR, {"pixels": page.canvas[np.newaxis]})
-        lines = await steps.compute(Stage.PREPARE, prepare_lines, page, found)
+        page = picture.pixels
+        quads = await self._find(page, steps)
+        lines = await steps.compute(Stage.PREPARE, cut_lines, page, reading_quads(quads))
         if not lines:
             return Text(())
         batches = await steps.compute(Stage.PREPARE, orienter_batches, lines)
-        turned = await _infer_all(steps, ORIENTER, batches)
+        turned = await _infer_all(steps, ORIENTER, (batch.pixels for batch in batches))
         upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
         lines = await steps.compute(Stage.PREPARE, first_ways, lines, upside_down)
         readings = await self._read(lines, steps)
-        doubtful = await steps.compute(Stage.PREPARE, _further_ways, page.pixels, readings)
+        doubtful = await steps.compute(Stage.PREPARE, _further_ways, page, readings)
         if doubtful:
             readings += await self._read(doubtful, steps)
-        return await steps.compute(Stage.FINISH, finish, picture, page, readings, options)
+        return await steps.compute(Stage.FINISH, finish, picture, readings, options)
+
+    async def _find(self, page: Pixels, steps: Steps) -> Quads:
+        """Boxes in `page`: as the overview shows them, or a closer view where that shows small print."""
+        view = await steps.compute(Stage.PREPARE, overview, page)
+        far = await _detect(page, view, steps)
+        nearer = await steps.compute(Stage.PREPARE, closer_view, page, view, far)
+        if nearer is None:
+            return far
+        return await steps.compute(Stage.PREPARE, join_boxes, far, await _detect(page, nearer, steps), max(view.scale))
 
     async def _read(self, lines: Sequence[Line], steps: Steps) -> list[Reading]:
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
-        answers = await _infer_all(steps, RECOGNIZER, batches)
+        answers = await _infer_all(steps, RECOGNIZER, (batch.pixels for batch in batches))
         return await steps.compute(Stage.FINISH, self._readings, lines, batches, answers)
 
     def _readings(self, lines: Sequence[Line], batches: Sequence[Batch], answers: Sequence[Tensors]) -> list[Reading]:
@@ -103,6 +112,16 @@ class TextTask:
                 characters = read_characters(token_ids, confidences, self.charset, 1 / seen)
                 readings.append(Reading(line, seen, characters, *join(characters)))
         return readings
+
+
+async def _detect(page: Pixels, view: View, steps: Steps) -> Quads:
+    found = await _infer_all(steps, DETECTOR, (tile.canvas[np.newaxis] for tile in view.tiles))
+
+    def boxes() -> Quads:
+        height, width = page.shape[:2]
+        return find_boxes(view.join([each["probability"][0] for each in found]), view.scale, width, height)
+
+    return await steps.compute(Stage.PREPARE, boxes)
 
 
 def _best(readings: Sequence[Reading]) -> list[Reading]:
@@ -126,11 +145,11 @@ def _way(line: Line) -> tuple[int, float, float]:
     return line.number, *line.corners[0].tolist()
 
 
-def finish(picture: Picture, page: Page, readings: Sequence[Reading], options: TextOptions) -> Text:
+def finish(picture: Picture, readings: Sequence[Reading], options: TextOptions) -> Text:
     """The best reading of each line, without what is empty or doubtful, in reading order."""
     minimum = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
     kept = [each for each in _best(readings) if each.text.strip() and each.confidence >= minimum]
-    height, width = page.pixels.shape[:2]
+    height, width = picture.pixels.shape[:2]
     enlarge = np.array((picture.width / width, picture.height / height))
     corners = [each.line.corners * enlarge for each in kept]
     lines = []
@@ -141,27 +160,20 @@ def finish(picture: Picture, page: Page, readings: Sequence[Reading], options: T
     return Text(tuple(lines))
 
 
-async def _infer_all(steps: Steps, model: str, batches: Sequence[Batch]) -> list[Tensors]:
-    """The answers to `batches`, a few at a time; the first failure ends the others."""
+async def _infer_all(steps: Steps, model: str, pixels: Iterable[Pixels]) -> list[Tensors]:
+    """The answers to `pixels` (rows, height, width, 3) each, a few at a time; the first failure ends the others."""
     slots = asyncio.Semaphore(IN_FLIGHT)
 
-    async def infer(batch: Batch) -> Tensors:
+    async def infer(each: Pixels) -> Tensors:
         async with slots:
-            return await steps.infer(model, {"pixels": batch.pixels})
+            return await steps.infer(model, {"pixels": each})
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(infer(batch)) for batch in batches]
+            tasks = [group.create_task(infer(each)) for each in pixels]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-def prepare_lines(page: Page, found: Tensors) -> list[Line]:
-    """The lines that the detector found, cut out of the page."""
-    height, width = page.pixels.shape[:2]
-    quads = reading_quads(find_boxes(found["probability"][0], page.scale, width, height))
-    return [cut_line(page.pixels, number, quad) for number, quad in enumerate(quads)]
 
 
 def _words(characters: Sequence[Character], corners: Corners, seen: float) -> tuple[TextWord, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
+from imagier_server.tasks.text_boxes import Quads
 
 HEIGHT = 48
 """Of a line, as both models see it."""
@@ -55,6 +56,11 @@ class Batch:
     pixels: Pixels
 
 
+def cut_lines(page: Pixels, quads: Quads) -> list[Line]:
+    """The lines at `quads` in `page`, numbered; see `cut_line`."""
+    return [cut_line(page, number, quad) for number, quad in enumerate(quads)]
+
+
 def cut_line(page: Pixels, number: int, quad: npt.NDArray[np.float32]) -> Line:
     """The line at `quad` (4, x and y) in `page`; the first edge of `quad` is the upper one as read."""
     (width, height) = _sides(quad)
@@ -66,11 +72,23 @@ def cut_line(page: Pixels, number: int, quad: npt.NDArray[np.float32]) -> Line:
         across, down = (quad[1] - quad[0]).tolist()
         quarters = (1 if down > 0 else 3) if abs(down) > abs(across) else (2 if across < 0 else 0)
         part = np.ascontiguousarray(np.rot90(part, quarters))
-        pixels = cv2.resize(part, (columns, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        # Shrunk pixels are means, or thin strokes would vanish between the samples.
+        interpolation = cv2.INTER_AREA if height > HEIGHT else cv2.INTER_LINEAR
+        pixels = cv2.resize(part, (columns, HEIGHT), interpolation=interpolation)
     else:
+        place = quad
+        shrink = HEIGHT / height
+        if shrink < 0.5:
+            # A warp takes samples, not means: large letters are shrunk before.
+            box = [math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom)]
+            page = page[box[1] : box[3], box[0] : box[2]]
+            size = tuple(max(1, round(side * shrink)) for side in page.shape[1::-1])
+            factor = np.array(size) / page.shape[1::-1]
+            page = np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
+            place = ((quad - box[:2]) * factor).astype(np.float32)
         # Corners are on the edges of pixels, OpenCV's grid is on their centres.
         corners = np.array([(0, 0), (columns, 0), (0, HEIGHT)], np.float32)
-        transform = cv2.getAffineTransform(corners - 0.5, quad[[0, 1, 3]] - 0.5)
+        transform = cv2.getAffineTransform(corners - 0.5, place[[0, 1, 3]] - 0.5)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         pixels = cv2.warpAffine(page, transform, (columns, HEIGHT), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return Line(number, np.asarray(pixels, np.uint8), quad)

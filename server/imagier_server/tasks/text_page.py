@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text, before the detector: a picture becomes the page that lines are cut from and the canvas that the detector sees."""
+"""Text, before the detector: the views in which it sees a picture, laid out on tiles of a few sizes, and one map out of many."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from imagier_server.messages import Pixels
+from imagier_server.tasks.text_boxes import Quads
+
+MAX_PIXELS = 16_000_000
+"""Of a page. Larger pictures are read at half their size, a quarter…: the fractions at which a JPEG is cheap to decode."""
 
 MAX_SIDE = 2000
-"""Longer pictures are shrunk to this before reading, unless that would make the short side less than `MIN_SIDE`."""
+"""The overview is shrunk to this, unless that would make its short side less than `MIN_SIDE`."""
 
 MIN_SIDE = 736
 """The detector was trained on text of ordinary size; a picture whose short side is less is enlarged for it."""
@@ -19,41 +26,115 @@ MIN_SIDE = 736
 CANVAS_SIDES = (736, 1024, 1408, 2016)
 """The detector's heights and widths: few, so that a graph's memory is laid out once for each; multiples of its stride of 32."""
 
+OVERLAP = 128
+"""Of neighbouring tiles, in pixels; a map is cut in the middle of it, where both have seen the surroundings."""
+
+MAX_TILES = 12
+"""Of one view: the detector's time for the worst picture."""
+
+SMALL = 13.5
+"""Boxes of this height in the overview hold letters of about 8 pixels, the fewest that are read well."""
+
+CLOSER = 2.0
+LARGE = 64.0
+"""In the overview; what is that high may fall to pieces in the closer view."""
+
 PADDING = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Page:
-    """What is read. `pixels` is the page; the page × `scale` (x, y) lies in the upper left corner of `canvas`."""
+class Tile:
+    """`canvas` (height and width out of `CANVAS_SIDES`, 3) shows what begins at `left`, `top` of its view."""
 
-    pixels: Pixels
+    left: int
+    top: int
     canvas: Pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A page as the detector sees it: page × `scale` (x, y) has `width` and `height`, and is laid out on `tiles`, row by row."""
+
+    width: int
+    height: int
     scale: tuple[float, float]
+    tiles: tuple[Tile, ...]
+
+    def join(self, maps: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+        """The tiles' maps (of their canvases' sizes) as one of the whole view (height, width)."""
+        joined = np.zeros((self.height, self.width), np.uint8)
+        for tile, seen in zip(self.tiles, maps, strict=True):
+            # Row by row and column by column, each tile covers the second half of its overlap with those before it.
+            top, left = (begin + OVERLAP // 2 if begin else 0 for begin in (tile.top, tile.left))
+            part = joined[top : tile.top + seen.shape[0], left : tile.left + seen.shape[1]]
+            part[:] = seen[top - tile.top :, left - tile.left :][: part.shape[0], : part.shape[1]]
+        return joined
 
 
 def reading_scale(width: int, height: int) -> float:
-    """The scale, at most 1, at which a picture of that size in pixels is read."""
-    return min(1.0, max(MAX_SIDE / max(width, height), MIN_SIDE / min(width, height)))
+    """The scale, at most 1, at which a picture of that size in pixels is read: the first of 1, 1/2, 1/4… that is small enough."""
+    halvings = max(0, math.ceil(math.log2(width * height / MAX_PIXELS) / 2))
+    return 0.5**halvings
 
 
-def prepare_page(pixels: Pixels) -> Page:
-    """`pixels` (height, width, 3) at their reading scale, and on the smallest canvas that holds them."""
-    height, width = pixels.shape[:2]
-    page = _resize(pixels, reading_scale(width, height))
+def overview(page: Pixels) -> View:
+    """All of `page` (height, width, 3), shrunk to about `MAX_SIDE` if it is larger and enlarged if it is small."""
     height, width = page.shape[:2]
-    seen = _resize(page, min(max(1.0, MIN_SIDE / min(width, height)), CANVAS_SIDES[-1] / max(width, height)))
-    seen_height, seen_width = seen.shape[:2]
-    canvas = np.full((_canvas_side(seen_height), _canvas_side(seen_width), 3), PADDING, np.uint8)
-    canvas[:seen_height, :seen_width] = seen
-    return Page(page, canvas, (seen_width / width, seen_height / height))
+    short, long = sorted((width, height))
+    return _view(page, min(max(1.0, MIN_SIDE / short), max(MAX_SIDE / long, MIN_SIDE / short)))
 
 
-def _resize(pixels: Pixels, scale: float) -> Pixels:
-    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+def closer_view(page: Pixels, view: View, quads: Quads) -> View | None:
+    """`page` nearer than in `view`, if there is more to see and the `quads` (in the page) found there are mostly small print."""
+    if max(view.scale) >= 1 or not len(quads):
+        return None
+    heights = np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1)
+    if np.median(heights) * max(view.scale) > SMALL:
+        return None
+    return _view(page, min(1.0, CLOSER * max(view.scale)))
 
 
-def _canvas_side(side: int) -> int:
-    return next(canvas for canvas in CANVAS_SIDES if canvas >= side)
+def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
+    """The boxes of a closer view (`near`), and the large ones of the overview (`far`, at `scale`) instead of their pieces."""
+    height = np.linalg.norm(far - np.roll(far, 1, axis=1), axis=2).min(axis=1)
+    middles, heights = near.mean(axis=1), np.linalg.norm(near - np.roll(near, 1, axis=1), axis=2).min(axis=1)
+    kept, pieces = [], np.zeros(len(near), bool)
+    for quad in far[height * scale >= LARGE]:
+        inside = np.array([cv2.pointPolygonTest(quad, middle, False) >= 0 for middle in middles.tolist()], bool)
+        # A block of small print that looked like one large word from afar is no word.
+        if (heights[inside] < LARGE / scale / 2).sum() > 1:
+            continue
+        kept.append(quad)
+        pieces |= inside
+    return np.concatenate([np.reshape(kept, (-1, 4, 2)).astype(np.float32), near[~pieces]])
+
+
+def _view(page: Pixels, scale: float) -> View:
+    height, width = page.shape[:2]
+    while True:
+        seen_width, seen_height = (max(1, round(side * scale)) for side in (width, height))
+        columns, rows = _spans(seen_width), _spans(seen_height)
+        if len(columns) * len(rows) <= MAX_TILES:
+            break
+        scale *= 0.9
+    seen = page
+    if page.shape[:2] != (seen_height, seen_width):
+        # Shrunk pixels are means, or thin strokes would vanish between the samples.
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        seen = np.asarray(cv2.resize(page, (seen_width, seen_height), interpolation=interpolation), np.uint8)
+    tiles = []
+    for top, tall in rows:
+        for left, wide in columns:
+            canvas = np.full((tall, wide, 3), PADDING, np.uint8)
+            part = seen[top : top + tall, left : left + wide]
+            canvas[: part.shape[0], : part.shape[1]] = part
+            tiles.append(Tile(left, top, canvas))
+    return View(seen_width, seen_height, (seen_width / width, seen_height / height), tuple(tiles))
+
+
+def _spans(length: int) -> list[tuple[int, int]]:
+    """(begin, canvas side) of the fewest tiles that cover `length`, of the smallest canvas that does."""
+    step = CANVAS_SIDES[-1] - OVERLAP
+    count = max(1, math.ceil((length - OVERLAP) / step))
+    side = next(side for side in CANVAS_SIDES if count * (side - OVERLAP) + OVERLAP >= length)
+    return [(number * (side - OVERLAP), side) for number in range(count)]
