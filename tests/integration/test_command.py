@@ -288,15 +288,16 @@ async def test_ctrl_c_stops_it(server: str, script: Scripted, folder: Path) -> N
     await asyncio.wait_for(gone.wait(), 30)
 
 
-async def test_a_reader_that_leaves_is_no_error(server: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("style", ["jsonl", "alto"])
+async def test_a_reader_that_leaves_is_no_error(server: str, tmp_path: Path, style: str) -> None:
     for number in range(200):
         Image.new("RGB", (16, 16)).save(tmp_path / f"{number:03}.png")
     reader, writer = os.pipe()
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, tmp_path, "--server", server, "--format", "jsonl", stdout=writer, stderr=asyncio.subprocess.PIPE
+        *COMMAND, tmp_path, "--server", server, "--format", style, stdout=writer, stderr=asyncio.subprocess.PIPE
     )
     os.close(writer)
-    assert (await asyncio.to_thread(os.read, reader, 100)).startswith(b'{"path"')
+    assert len(await asyncio.to_thread(os.read, reader, 100)) > 20
     os.close(reader)
     _, err = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, err) == (141, b"")

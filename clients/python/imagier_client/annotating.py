@@ -140,6 +140,8 @@ async def _write(
     if documents is not None and annotation.text is not None and annotation.text.ok:
         try:
             printer.wrote(await asyncio.to_thread(documents.write, path, annotation))
+        except BrokenPipeError:
+            raise  # of standard output: there is nobody to tell
         except OSError as error:
             printer.note(f"{path}: not written: {error.strerror}")
             good = False

@@ -114,7 +114,9 @@ def colour_of(number: int) -> Colour:
 
 def _upright(source: Image.Image) -> Image.Image:
     source.seek(0)
-    source.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
+    if source.mode in {"L", "RGB", "RGBA", "CMYK"}:
+        # In place and first of all: what follows makes copies.
+        source.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     picture = ImageOps.exif_transpose(source)
     if picture.mode.startswith("I"):  # 16 bits of grey
         picture = picture.convert("I").point(lambda value: value * (1 / 257) + 0).convert("L")

@@ -134,12 +134,13 @@ def test_a_second_run_writes_the_same_files(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["x.annotated.png"]
 
 
-def test_orientation_is_applied(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("longest", "drawn_high"), [(1000, 1000), (6000, 5000)])
+def test_orientation_is_applied(tmp_path: Path, longest: int, drawn_high: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = save(tmp_path / "x.jpg", (1000, 600), exif=exif)
+    picture = save(tmp_path / "x.jpg", (longest, 600), exif=exif)
     drawn = Image.open(Drawings(tmp_path, [picture]).draw(picture, annotation(BOX)))
-    assert drawn.height == 1000
+    assert drawn.height == drawn_high
     assert drawn.getexif().get(0x0112) is None
 
 
