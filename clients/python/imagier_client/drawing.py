@@ -158,16 +158,21 @@ def _chip_font(outline: Sequence[Place], size: tuple[int, int]) -> int:
 
 def _chips(outlines: Sequence[Sequence[Place]], fonts: Sequence[int], size: tuple[int, int]) -> list[Box]:
     """Room for each line's number at one of its ends or sides, where it covers least; left of the picture if need be."""
-    around = [tuple(f(along) for f in (min, max) for along in zip(*outline, strict=True)) for outline in outlines]
+    taken: list[Box] = []
+    for outline in outlines:
+        across, down = zip(*outline, strict=True)
+        taken.append((min(across), min(down), max(across), max(down)))
     placed: list[Box] = []
     for number, (outline, font) in enumerate(zip(outlines, fonts, strict=True), 1):
         width, height = chip_size(number, font)
-        others = [*around[: number - 1], *around[number:], *placed]
+        top, bottom = taken[number - 1][1] - 2 * height, taken[number - 1][3] + 2 * height
+        near = [box for place, box in enumerate(taken) if box[1] < bottom and box[3] > top and place != number - 1]
         boxes = list(_beside(outline, (width, height), size))
-        covered = [sum(_common(box, other) for other in others) for box in boxes]
+        covered = [sum(_common(box, other) for other in near) for box in boxes]
         # Numbers in one column look better than a little less overlap.
         covered[0] -= width * height / 4
         placed.append(boxes[covered.index(min(covered))])
+        taken.append(placed[-1])
     return placed
 
 

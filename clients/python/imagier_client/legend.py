@@ -103,7 +103,7 @@ def fitting_legend(annotation: Annotation, room: tuple[int, int], size: int, *, 
     fit, lines are left out at the end.
     """
     entries = list(_entries(annotation))
-    smallest = max(SMALLEST_FONT, size * 7 // 20)
+    smallest = max(SMALLEST_FONT, size // 5)
     trial = max(size, smallest)
     while (legend := _fitted(entries, room, trial, spread=spread)) is None and trial > smallest:
         trial = max(smallest, trial * 9 // 10)
@@ -145,9 +145,11 @@ def chip_size(number: int, size: int) -> tuple[float, float]:
 
 
 def _fitted(entries: Sequence[Row], room: tuple[int, int], size: int, *, spread: bool) -> Legend | None:
-    rows = _rows(entries, size)
     most = max(1, int((room[0] / size - 2 * _MARGIN + _GUTTER) / (_COLUMN + _GUTTER)))
     high = room[1] / size - 2 * _MARGIN
+    if len(entries) * _ROW > most * high:
+        return None
+    rows = _rows(entries, size)
     columns = _columns(rows, high)
     if len(columns) > most:
         return None
