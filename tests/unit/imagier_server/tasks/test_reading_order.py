@@ -51,3 +51,111 @@ def test_a_line_that_runs_upwards_does_not_turn_the_page():
 def test_opposite_lines_have_an_order_too():
     straight = page(0)[0]
     assert sorted(reading_order([straight, np.roll(straight, 2, axis=0)])) == [0, 1]
+
+
+# What is drawn with letters: each word is a line of text, its place on the grid is its place on the page, 10 × 20 pixels a cell.
+LAYOUTS = {
+    "two columns": """
+        aaaaaaaaaaaaaaaaaaaaaaaa    fffffffffffffffffffffff
+        bbbbbbbbbbbbbbbbbbbbbbbb    gggggggggggggggggggggggg
+        cccccccccccccccccccccccc    hhhhhhhhhhhhhhhhhhhhhhhh
+        dddddddddddddddddddddddd    iiiiiiiiiiiiiiiiiiiiiiii
+        eeeeeeeeeeee                jjjjjjjjjjjj
+        """,
+    "a title, two columns with headings, a footer": """
+              aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+
+        bbbbbbb                     gggggggg
+        cccccccccccccccccccccccc    hhhhhhhhhhhhhhhhhhhhhhhh
+        dddddddddddddddddddddddd    iiiiiiiiiiiiiiiiiiiiiiii
+        eeeeeeeeeeeeeeeeeeeeeeee    jjjjjjjjjjjjjjjjjjjjjjjj
+        ffffffffffff                kkkkkkkk
+
+                  llllllllllllllllllllllllllllll
+        """,
+    "two paragraphs a column": """
+        aaaaaaaaaaaaaaaaaaaaaaaa    hhhhhhhhhhhhhhhhhhhhhhhh
+        bbbbbbbbbbbbbbbbbbbbbbbb    iiiiiiiiiiiiiiiiiiiiiiii
+        cccccccc                    jjjjjjjjjjjjjjjjjjjjjjjj
+                                    kkkkkkkk
+          dddddddddddddddddddddd
+        eeeeeeeeeeeeeeeeeeeeeeee    llllllllllllllllllllllll
+        ffffffffffffffffffffffff    mmmmmmmmmmmmmmmmmmmmmmmm
+        gggggggggg                  nnnnnnnnnnnnnnnnnnnnnnnn
+        """,
+    "three columns": """
+        aaaaaaaaaaaaaaaa  dddddddddddddddd  gggggggggggggggg
+        bbbbbbbbbbbbbbbb  eeeeeeeeeeeeeeee  hhhhhhhhhhhhhhhh
+        cccccccccccccccc  ffffffffffffffff  iiiiiiiiiiiiiiii
+        """,
+    "columns, and columns below a second title": """
+        aaaaaaaaaaaaaaaaaaaaaaaa    dddddddddddddddddddddddd
+        bbbbbbbbbbbbbbbbbbbbbbbb    eeeeeeeeeeeeeeeeeeeeeeee
+        cccccccccccccccccccccccc    ffffffffffffffffffffffff
+
+              gggggggggggggggggggggggggggggggggggggggggg
+
+        hhhhhhhhhhhhhhhhhhhhhhhh    kkkkkkkkkkkkkkkkkkkkkkkk
+        iiiiiiiiiiiiiiiiiiiiiiii    llllllllllllllllllllllll
+        jjjjjjjjjjjjjjjjjjjjjjjj    mmmmmmmmmmmmmmmmmmmmmmmm
+        """,
+    "a menu": """
+        aaaaaaaaaaaaaaaa                          bbbb
+        cccccccccccc                              dddd
+        eeeeeeeeeeeeeeeeeeeeee                    ffff
+        gggggg                                    hhhh
+        """,
+    "a table": """
+        aaaaaaaaaa    bbbbbb      ccccccccc
+        ddddd         eeeeeeeee   fffff
+        ggggggggg     hhhh        iiiiiiiii
+        jjjjjjj       kkkkkkkkk   llll
+        """,
+    "a sign": """
+             aaaaaaa
+        bbbbbbbbbbbbbbbbb
+          ccccc   ddddd
+        """,
+    "a column of prose beside a list of figures": """
+        aaaaaaaaaaaaaaaaaaaaaaaa    bbbb
+        cccccccccccccccccccccccc    dddd
+        eeeeeeeeeeeeeeeeeeeeeeee    ffff
+        """,
+}
+
+
+def drawn(layout: str) -> list[np.ndarray]:
+    """The lines, in the order of the letters of the alphabet."""
+    boxes = {}
+    for row, text in enumerate(layout.splitlines()):
+        for word in text.split():
+            left, top = text.index(word) * 10, row * 20
+            right, bottom = left + len(word) * 10, top + 16
+            boxes[word[0]] = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], float)
+    assert "".join(sorted(boxes)) == "abcdefghijklmnopqrstuvwxyz"[: len(boxes)]
+    return [boxes[letter] for letter in sorted(boxes)]
+
+
+@pytest.mark.parametrize("degrees", [0, 4, -4, 90, 180, 268])
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_page_is_read_as_it_is_laid_out(name: str, degrees: float):
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    lines = [line @ np.array([[cosine, sine], [-sine, cosine]]) for line in drawn(LAYOUTS[name])]
+    shuffled = np.random.default_rng(3).permutation(len(lines)).tolist()
+    order = reading_order([lines[index] for index in shuffled])
+    assert [shuffled[index] for index in order] == list(range(len(lines)))
+
+
+def test_chinese_columns_are_read_from_right_to_left():
+    """Each reads downwards: reading begins at its upper right corner."""
+    columns = [np.array([(x + 20, 10), (x + 20, 300), (x, 300), (x, 10)], float) for x in (200, 160, 120, 80)]
+    assert reading_order([columns[1], columns[3], columns[0], columns[2]]) == [2, 0, 3, 1]
+
+
+def test_a_thousand_lines_have_an_order():
+    lines = [
+        np.array([(x, y), (x + 90, y), (x + 90, y + 9), (x, y + 9)], float)
+        for x in range(0, 1000, 100)
+        for y in range(0, 1000, 10)
+    ]
+    assert sorted(reading_order(lines)) == list(range(1000))
