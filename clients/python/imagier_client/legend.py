@@ -25,6 +25,7 @@ _MARGIN = 1.2
 _ROW = 1.5
 _BEFORE_HEADING = 0.9
 _NUMBER = 2.4
+_SHORT_SECTION = 6  # rows
 _FIRST_IDEOGRAPH = "\u2e80"
 _NOT_FIRST = frozenset("，。、；：！？）］｝」』】》〉”’,.;:!?)]}…ー")
 
@@ -165,10 +166,14 @@ def _rows(entries: Iterable[Row], size: int) -> list[Row]:
 
 def _columns(rows: Sequence[Row], high: float) -> tuple[tuple[Row, ...], ...]:
     columns: list[list[Row]] = [[]]
+    headings = [index for index, row in enumerate(rows) if row.heading] + [len(rows)]
     for index, row in enumerate(rows):
-        # A heading stays with its first row.
-        needed = [*columns[-1], *rows[index : index + 1 + row.heading]]
-        if columns[-1] and _height(needed) > high:
+        together = 1
+        if row.heading:
+            # It stays with its first row; a short section stays together.
+            section = headings[headings.index(index) + 1] - index
+            together = section if section <= _SHORT_SECTION else 2
+        if columns[-1] and _height([*columns[-1], *rows[index : index + together]]) > high:
             columns.append([])
         columns[-1].append(row)
     return tuple(map(tuple, columns))

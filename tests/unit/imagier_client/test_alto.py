@@ -87,6 +87,30 @@ def test_words_blanks_and_characters() -> None:
     assert len(found(second, "SP")) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "blank"),
+    [
+        ((10, 10, 50, 30), (60, 12, 90, 32), (50, 10, 10, 22)),
+        ((60, 12, 90, 32), (10, 10, 50, 30), (50, 10, 10, 22)),
+        ((10, 10, 30, 50), (12, 60, 32, 90), (10, 50, 22, 10)),
+        ((12, 60, 32, 90), (10, 10, 30, 50), (10, 50, 22, 10)),
+        ((10, 10, 50, 30), (45, 10, 90, 30), (45, 10, 0, 20)),
+    ],
+)
+def test_a_blank_stands_between_its_words_whichever_way_they_run(
+    first: tuple[int, ...], second: tuple[int, ...], blank: tuple[int, ...]
+) -> None:
+    made = AnnotateResponse(width=640, height=480)
+    add_line(made, "Rue des", (10, 10, 90, 90), "Rue", "des")
+    for word, (left, top, right, bottom) in zip(made.text.lines[0].words, (first, second), strict=True):
+        for point, (x, y) in zip(
+            word.polygon, ((left, top), (right, top), (right, bottom), (left, bottom)), strict=True
+        ):
+            point.x, point.y = x, y
+    (space,) = found(document(made), ".//SP")
+    assert tuple(int(space.get(name)) for name in ("HPOS", "VPOS", "WIDTH", "HEIGHT")) == blank
+
+
 def test_who_read_it_and_when() -> None:
     made = response()
     made.tags.status.code, made.tags.status.message = 14, "no engine"

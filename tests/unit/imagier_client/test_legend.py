@@ -93,11 +93,14 @@ def test_below_a_wide_picture_columns_are_level() -> None:
     assert made.height < 500
 
 
-def test_a_heading_is_never_the_last_of_its_column() -> None:
+def test_a_short_section_stays_together_and_a_heading_with_its_rows() -> None:
     for count in range(14, 30, 2):
         made = with_lines(*["word"] * count)
         made.timings.total.FromMilliseconds(1)
-        assert not [column[-1].text for column in legend(made).columns if column[-1].heading]
+        made.timings.stages.add(stage=STAGE_DECODE).duration.FromMilliseconds(1)
+        columns = legend(made).columns
+        assert not [column[-1].text for column in columns if column[-1].heading]
+        assert [row.text for row in columns[-1][-3:]] == ["TIME", "total", "decode"]
 
 
 def test_nothing_and_failure_are_said() -> None:
