@@ -42,32 +42,56 @@ class Bits:
         return bytes(np.packbits(np.array(self.bits, np.uint8)))
 
 
-def heic(picture: Image.Image, turns: int = 0, announced: tuple[int, int] | None = None) -> bytes:
-    """The file; `turns` are quarter turns anticlockwise to show it with, `announced` is the size that its header claims."""
-    width, height = picture.size
-    parameters = [_nal(VPS, _vps()), _nal(SPS, _sps(width, height)), _nal(PPS, _pps())]
+def heic(
+    picture: Image.Image, turns: int = 0, announced: tuple[int, int] | None = None, grid: tuple[int, int] = (1, 1)
+) -> bytes:
+    """The file; `turns` are quarter turns anticlockwise to show it with, `announced` is the size that its header claims.
+
+    `grid` is how often the picture is repeated across and down: a telephone's camera cuts its pictures so, into different tiles.
+    """
+    parameters = [_nal(VPS, _vps()), _nal(SPS, _sps(*picture.size)), _nal(PPS, _pps())]
     coded = b"".join(struct.pack("!I", len(nal)) + nal for nal in _slices(picture))
+    across, down = grid
+    whole = announced or (picture.width * across, picture.height * down)
+    layout = struct.pack("!BBBBII", 0, 1, down - 1, across - 1, *whole)
     properties = [
         _hvcc(parameters),
-        _box(b"ispe", struct.pack("!III", 0, *(announced or picture.size))),
+        _box(b"ispe", struct.pack("!III", 0, *picture.size)),
+        _box(b"ispe", struct.pack("!III", 0, *whole)),
         _box(b"colr", b"nclx" + struct.pack("!HHHB", 1, 13, 6, 0x80)),  # BT.601 over the full range, as Pillow's YCbCr
         _box(b"irot", bytes([turns % 4])),
     ]
-    associations = bytes([0x81, 2, 3, 0x84])
+    # The last item is the picture, a grid of the others, which all lie in the same place.
+    tiles = range(1, across * down + 1)
+    last = len(tiles) + 1
+    places = [*((tile, 0, len(coded)) for tile in tiles), (last, len(coded), len(layout))]
+    of_a_tile, of_the_picture = bytes([3, 0x81, 2, 4]), bytes([3, 3, 4, 0x85])
+    associations = [struct.pack("!H", tile) + of_a_tile for tile in tiles] + [struct.pack("!H", last) + of_the_picture]
     meta = [
         _box(b"hdlr", struct.pack("!II4s12xx", 0, 0, b"pict")),
-        _box(b"pitm", struct.pack("!IH", 0, 1)),
-        # Version 1, offsets and lengths of 4 bytes; the item lies in the box `idat`.
-        _box(b"iloc", struct.pack("!IHHHHHHII", 1 << 24, 0x4400, 1, 1, 1, 0, 1, 0, len(coded))),
-        _box(b"iinf", struct.pack("!IH", 0, 1) + _box(b"infe", struct.pack("!IHH4sx", 2 << 24, 1, 0, b"hvc1"))),
+        _box(b"pitm", struct.pack("!IH", 0, last)),
+        # Version 1, offsets and lengths of 4 bytes; the items lie in the box `idat`.
+        _box(
+            b"iloc",
+            struct.pack("!IHH", 1 << 24, 0x4400, last)
+            + b"".join(struct.pack("!HHHHII", item, 1, 0, 1, offset, size) for item, offset, size in places),
+        ),
+        _box(
+            b"iinf",
+            struct.pack("!IH", 0, last) + b"".join(_item(tile, b"hvc1") for tile in tiles) + _item(last, b"grid"),
+        ),
+        _box(b"iref", bytes(4) + _box(b"dimg", struct.pack(f"!HH{len(tiles)}H", last, len(tiles), *tiles))),
         _box(
             b"iprp",
-            _box(b"ipco", b"".join(properties))
-            + _box(b"ipma", struct.pack("!IIHB", 0, 1, 1, len(associations)) + associations),
+            _box(b"ipco", b"".join(properties)) + _box(b"ipma", struct.pack("!II", 0, last) + b"".join(associations)),
         ),
-        _box(b"idat", coded),
+        _box(b"idat", coded + layout),
     ]
-    return _box(b"ftyp", b"heic\0\0\0\0mif1heic") + _box(b"meta", b"\0\0\0\0" + b"".join(meta))
+    return _box(b"ftyp", b"heic\0\0\0\0mif1heic") + _box(b"meta", bytes(4) + b"".join(meta))
+
+
+def _item(number: int, kind: bytes) -> bytes:
+    return _box(b"infe", struct.pack("!IHH4sx", 2 << 24, number, 0, kind))
 
 
 def _box(kind: bytes, content: bytes) -> bytes:

@@ -250,6 +250,21 @@ def test_heic(decoder: DecoderProcess, turns: int) -> None:
     assert near(colours(picture), expected, 2)
 
 
+def test_heic_of_tiles(decoder: DecoderProcess) -> None:
+    picture = decode(decoder, heic(quadrants(64, 64), grid=(3, 2)))
+    assert (picture.width, picture.height) == (192, 128)
+    for left in range(0, 192, 64):
+        for top in range(0, 128, 64):
+            tile = picture.pixels[top : top + 64, left : left + 64]
+            assert near(colours(Picture(tile, 64, 64)), QUADRANTS, 2)
+
+
+def test_a_heic_that_unfolds_to_more_than_is_allowed(decoder: DecoderProcess) -> None:
+    bomb = heic(quadrants(512, 512), grid=(22, 22))
+    assert len(bomb) < 1 << 20
+    assert "pixels" in refused(decoder, bomb)
+
+
 def test_avif(decoder: DecoderProcess) -> None:
     assert near(colours(decode(decoder, encoded(quadrants(), "AVIF", quality=95))), QUADRANTS, 8)
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
