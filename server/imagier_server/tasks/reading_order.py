@@ -51,8 +51,8 @@ def reading_order(lines: Sequence[Corners]) -> list[int]:
 
     The page's own axes are those along which most of its text runs, so that a tilted or turned page is read like a straight one,
     and Chinese columns from right to left. Where columns of prose stand side by side, the page is cut between them, or first at a
-    title that spans them: the recursive X-Y cut (Nagy and Seth, "Hierarchical Representation of Optically Scanned Documents", 1984),
-    but only where prose shows that a gap is meant, for a table has gaps too.
+    title that spans them: the recursive X-Y cut (Nagy and Seth, "Hierarchical Representation of Optically Scanned Documents",
+    1984), but only where prose shows that a gap is meant, for a table has gaps too.
     """
     if not lines:
         return []

@@ -23,6 +23,9 @@ MAX_SIDE = 2000
 MIN_SIDE = 736
 """The detector was trained on text of ordinary size; a picture whose short side is less is enlarged for it."""
 
+ENLARGED = 4.0
+"""At most: the letters of a tiny label would become too large for the detector."""
+
 CANVAS_SIDES = (736, 1024, 1408, 2016)
 """The detector's heights and widths: few, so that a graph's memory is laid out once for each; multiples of its stride of 32."""
 
@@ -81,7 +84,7 @@ def overview(page: Pixels) -> View:
     """All of `page` (height, width, 3), shrunk to about `MAX_SIDE` if it is larger and enlarged if it is small."""
     height, width = page.shape[:2]
     short, long = sorted((width, height))
-    return _view(page, min(max(1.0, MIN_SIDE / short), max(MAX_SIDE / long, MIN_SIDE / short)))
+    return _view(page, min(max(1.0, MIN_SIDE / short), max(MAX_SIDE / long, MIN_SIDE / short), ENLARGED))
 
 
 def closer_view(page: Pixels, view: View, quads: Quads) -> View | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from imagier_server.tasks.text_page import (
     CANVAS_SIDES,
+    ENLARGED,
     MAX_PIXELS,
     MAX_SIDE,
     MAX_TILES,
@@ -96,8 +97,8 @@ def test_a_page_of_one_tile_is_padded():
 
 
 def test_a_small_picture_is_enlarged():
-    view = overview(page(150, 100))
-    assert min(view.width, view.height) == MIN_SIDE
+    assert overview(page(500, 400)).height == MIN_SIDE
+    assert overview(page(150, 100)).scale == (ENLARGED, ENLARGED)
 
 
 def test_a_large_picture_is_shrunk():
