@@ -142,12 +142,13 @@ class Decoder:
 
 
 def well_formed(model: str, shape: tuple[int, ...], noise: bytes = b"\0") -> Tensors:
-    """An answer of the right types and shapes, whose values are the noise, over and over."""
+    """An answer of the right types and shapes, whose values are the noise, over and over: probabilities, or no numbers."""
 
     def filled(dtype: type, *sides: int) -> np.ndarray:
         values = np.frombuffer(noise * (8 // len(noise) + 1), np.uint8)
         size = int(np.prod(sides))
-        return np.resize(values, size * np.dtype(dtype).itemsize).view(dtype).reshape(sides)
+        tensor = np.resize(values, size * np.dtype(dtype).itemsize).view(dtype).reshape(sides)
+        return tensor.clip(0, 1) if dtype is np.float32 else tensor
 
     rows, columns = shape[0], shape[2] // 8
     if model == "tagger":
