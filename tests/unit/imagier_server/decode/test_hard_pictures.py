@@ -89,6 +89,10 @@ def test_a_truncated_file_is_an_error_and_not_half_a_picture(decoder: DecoderPro
     assert "cut short" in refused(decoder, image[: int(len(image) * kept)])
 
 
+def test_a_file_that_lacks_only_its_end_mark_is_read(decoder: DecoderProcess) -> None:
+    assert colours(decode(decoder, encoded(quadrants())[:-12])) == [*QUADRANTS]
+
+
 def test_a_picture_that_announces_30_000_by_30_000_in_a_few_kilobytes(decoder: DecoderProcess) -> None:
     image = made.png((30_000, 30_000), bytes(3_000_000), depth=1, colour=0)
     assert len(image) < 8192
