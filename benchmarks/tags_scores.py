@@ -55,6 +55,9 @@ def decoded(file: bytes, task: TagsTask) -> Picture:
 
 def centre(picture: Picture) -> np.ndarray:
     """(1, 260, 260, 3), of a panorama too."""
+    crops = prepare(picture)["pixels"]
+    if len(crops) == 1:
+        return crops
     height, width = picture.pixels.shape[:2]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2

@@ -12,7 +12,7 @@ _LIGATURES: Final = str.maketrans({"œ": "oe", "æ": "ae", "’": "'"})
 _JOINTS: Final = re.compile(r"[\s\-‐‑–_.,'()&+·]+")
 
 # An e that only carries the plural's s is no letter of the word: box, boxes; church, churches; horse stays like horses.
-_SILENT_E: Final = re.compile(r"(s|x|z|ch|sh|o|i)e$")
+_SILENT_E: Final = re.compile(r"(s|x|z|ch|sh|o)e$")
 _BRITISH: Final = {
     "aeroplane": "airplane",
     "armour": "armor",
@@ -87,11 +87,11 @@ def _english(word: str) -> str:
         word = _ENGLISH_PLURALS[word]
     elif len(word) > 3 and word.endswith("men"):
         word = f"{word[:-2]}an"
-    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us")):
         word = word[:-1]
     word = _BRITISH.get(word, word)
-    if len(word) > 2 and word.endswith("y"):
-        return f"{word[:-1]}i"  # berry, berries
+    if len(word) > 3 and word.endswith("ie"):
+        return f"{word[:-2]}y"  # berry, berries; cookie, cookies
     return _SILENT_E.sub(r"\1", word)
 
 
