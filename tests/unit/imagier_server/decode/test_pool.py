@@ -5,16 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator
 
 import psutil
 import pytest
+from imagier_server.decode import process
+from imagier_server.decode.confinement import Confinement
 from imagier_server.decode.decoder import Caps
 from imagier_server.decode.pool import DecoderPool
-from imagier_server.decode.process import DecoderCrashedError, DecoderOverrunError
-from imagier_server.errors import ImageTooLargeError, InvalidImageError
+from imagier_server.decode.process import (
+    DecoderCrashedError,
+    DecoderOverrunError,
+    DecoderProcess,
+    DecoderUnavailableError,
+)
+from imagier_server.errors import ImageTooLargeError, InternalError, InvalidImageError
 from imagier_server.messages import Lane
 from imagier_server.metrics import Metrics
 from PIL import Image
@@ -29,6 +37,12 @@ def png(width: int = 64, height: int = 48) -> bytes:
 def whole(width: int, height: int) -> float:
     del width, height
     return 1.0
+
+
+def end(pid: int) -> None:
+    """Kills it, and waits until the kernel has done so; nobody has taken note of it yet."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 @pytest.fixture
@@ -117,3 +131,53 @@ async def test_stopping_leaves_no_process() -> None:
     async with DecoderPool(2, Caps(1_000_000, 5_000), 2 << 30, 20.0, Metrics()) as pool:
         workers = [psutil.Process(pid) for pid in pool.pids]
     assert not any(worker.is_running() for worker in workers)
+
+
+async def test_how_well_decoders_are_closed_in_is_said_once_at_start(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with DecoderPool(2, Caps(1, 1), 2 << 30, 20.0, Metrics()):
+        (said,) = [record for record in caplog.records if record.getMessage() == "decoder confinement"]
+    assert said.fields.keys() == {"landlock", "seccomp"}
+    assert said.levelno == (logging.INFO if said.fields["landlock"] and said.fields["seccomp"] else logging.WARNING)
+    caplog.clear()
+    monkeypatch.setattr(DecoderProcess, "confinement", lambda _: Confinement(0, seccomp=True))
+    async with DecoderPool(1, Caps(1, 1), 2 << 30, 20.0, Metrics()):
+        (said,) = [record for record in caplog.records if record.getMessage() == "decoder confinement"]
+    assert (said.levelno, said.fields) == (logging.WARNING, {"landlock": 0, "seccomp": True})
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/nowhere/python"])
+async def test_decoders_that_do_not_start_are_said_at_start(monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
+    monkeypatch.setattr(process.sys, "executable", executable)
+    with pytest.raises(ChildProcessError, match="do not start"):
+        async with DecoderPool(2, Caps(1, 1), 2 << 30, 20.0, Metrics()):
+            raise AssertionError
+    assert psutil.Process().children() == []
+
+
+async def test_one_that_ended_while_idle_is_replaced_before_the_next_picture(pool: DecoderPool) -> None:
+    before = set(pool.pids)
+    for pid in before:
+        end(pid)
+    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+    assert len(set(pool.pids) - before) == 1
+
+
+async def test_one_that_cannot_be_replaced_is_tried_again(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for pid in pool.pids:
+        end(pid)
+    with monkeypatch.context() as patch:
+        patch.setattr(process.sys, "executable", "/nowhere/python")
+        with pytest.raises(DecoderUnavailableError):
+            await pool.decode(png(), whole, Lane.BULK)
+    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+
+
+async def test_a_bug_of_ours_is_internal_and_the_decoder_is_replaced(pool: DecoderPool) -> None:
+    before = set(pool.pids)
+    with pytest.raises(InternalError):
+        await pool.decode(png(), lambda *_: 1 // 0, Lane.BULK)
+    assert len(before - set(pool.pids)) == 1
+    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
