@@ -39,14 +39,22 @@ class Keywords:
         """`synonyms` are (language, word) by id; `simplified` is for `str.translate`."""
         self.vocabulary = vocabulary
         self._simplified = simplified or {}
-        self._ids = {fold(concept.id): place for place, concept in enumerate(vocabulary.concepts)}
+        # Who asks for an alias by name or id gets what is shown for it.
+        shown = [
+            parent if parent is not None and concept.alias else place
+            for place, (concept, parent) in enumerate(zip(vocabulary.concepts, vocabulary.parent, strict=True))
+        ]
+        self._ids = {fold(concept.id): place for concept, place in zip(vocabulary.concepts, shown, strict=True)}
         # Both by language and word: as written, or its stem.
         self._words: dict[tuple[str, str], dict[int, MatchKind]] = {}
         self._stems: dict[tuple[str, str], dict[int, MatchKind]] = {}
         # The surest first: what a word is called already is not called again.
         for place, concept in enumerate(vocabulary.concepts):
             for language, name in concept.names.items():
-                self._add(place, language, name, MatchKind.NAME, MatchKind.VARIANT)
+                if concept.alias:
+                    self._add(shown[place], language, name, MatchKind.SYNONYM, MatchKind.SYNONYM)
+                else:
+                    self._add(place, language, name, MatchKind.NAME, MatchKind.VARIANT)
         for concept_id, words in (synonyms or {}).items():
             for language, word in words:
                 self._add(vocabulary.index[concept_id], language, word, MatchKind.SYNONYM, MatchKind.SYNONYM)

@@ -103,7 +103,7 @@ class TagsTask:
         threshold = self.calibration.min_score if options.min_score is None else options.min_score
         allowed = self.keywords.find(options.allow)
         denied = vocabulary.with_descendants(self.keywords.find(options.deny))
-        eligible = {int(place) for place in np.flatnonzero(scores >= threshold)} - denied
+        eligible = {int(place) for place in np.flatnonzero(scores >= threshold)} - denied - vocabulary.aliases
         if options.allow:
             eligible &= vocabulary.with_descendants(allowed)
         tree = _Tree(vocabulary, self.calibration, scores, threshold, frozenset(eligible))

@@ -21,19 +21,21 @@ FALLBACK_LANGUAGE: Final = "en"
 class Concept:
     """A word, by its stable id; `parent` is the id of the next wider one, or empty.
 
-    What lies under it are alternative readings of one thing (breeds of dog), unless they are often seen `together` (furniture).
+    What lies under it are alternative readings of one thing (breeds of dog), unless they are often seen `together` (furniture). An
+    `alias` says the same as its parent (notebook computer, laptop) and is never shown.
     """
 
     id: str
     names: Mapping[str, str]
     parent: str
     together: bool = False
+    alias: bool = False
 
 
 class Vocabulary:
     """The tagger's classes, in the order of its outputs, and their parents. Read once, never changed.
 
-    `classes.tsv` and `parents.tsv` have the columns id, one for each language, parent; `parents.tsv` has together ("yes") too.
+    `classes.tsv` and `parents.tsv` have the columns id, one for each language, parent, and flags ("yes"): alias, together.
     """
 
     def __init__(self, classes: Iterable[Concept], parents: Iterable[Concept]) -> None:
@@ -51,6 +53,7 @@ class Vocabulary:
             if parent is not None:
                 children[parent].append(place)
         self.children = tuple(map(tuple, children))
+        self.aliases = frozenset(place for place, concept in enumerate(self.concepts) if concept.alias)
         self.roots = tuple(place for place, parent in enumerate(self.parent) if parent is None)
         self.classes = len(own)
         """The first so many concepts are the model's outputs."""
@@ -111,6 +114,12 @@ class Vocabulary:
 def _read(path: Path) -> list[Concept]:
     with path.open(encoding="utf-8", newline="") as lines:
         return [
-            Concept(row.pop("id"), parent=row.pop("parent"), together=row.pop("together", "") == "yes", names=row)
+            Concept(
+                row.pop("id"),
+                parent=row.pop("parent"),
+                together=row.pop("together", "") == "yes",
+                alias=row.pop("alias", "") == "yes",
+                names=row,
+            )
             for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         ]

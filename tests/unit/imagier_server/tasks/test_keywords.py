@@ -140,8 +140,15 @@ def test_too_many_and_too_long_are_refused_by_name(keywords: Keywords) -> None:
 
 def test_every_name_in_every_language_finds_its_concept(keywords: Keywords, vocabulary: Vocabulary) -> None:
     for place, concept in enumerate(vocabulary.concepts):
+        shown = vocabulary.parent[place] if concept.alias else place
         for word in (concept.id, *concept.names.values()):
-            assert place in keywords.meanings(word), word
+            assert shown in keywords.meanings(word), word
+
+
+def test_an_alias_stands_for_what_is_shown_for_it(keywords: Keywords) -> None:
+    assert meant(keywords, "n03832673") == {"laptop": MatchKind.ID}
+    assert meant(keywords, "notebook computers") == {"laptop": MatchKind.SYNONYM}
+    assert meant(keywords, "lunettes noires") == {"sunglasses": MatchKind.SYNONYM}
 
 
 def synonyms() -> list[tuple[str, str, str]]:

@@ -15,7 +15,18 @@ from imagier_server.tasks.tags import SIDE, TagsTask, prepare
 from imagier_server.tasks.vocabulary import Concept, Vocabulary
 from PIL import Image
 
-CLASSES = ["tabby", "Egyptian cat", "Siamese cat", "husky", "sled dog", "malamute", "teapot", "cup", "something else"]
+CLASSES = [
+    "tabby",
+    "Egyptian cat",
+    "Siamese cat",
+    "husky",
+    "sled dog",
+    "malamute",
+    "teapot",
+    "cup",
+    "mug",
+    "something else",
+]
 PARENTS = {
     "tabby": "cat",
     "Egyptian cat": "cat",
@@ -27,13 +38,14 @@ PARENTS = {
     "dog": "animal",
     "teapot": "tableware",
     "cup": "tableware",
+    "mug": "cup",
 }
 MEASURED = Calibration(temperature=1.0, min_score=0.2, gathered=0.15, clear=0.6)
 
 
 def concept(name: str) -> Concept:
     names = {"en": name, "fr": f"{name} (fr)", "zh": f"{name} (zh)"}
-    return Concept(name, names, PARENTS.get(name, ""), together=name == "tableware")
+    return Concept(name, names, PARENTS.get(name, ""), together=name == "tableware", alias=name == "mug")
 
 
 @pytest.fixture
@@ -98,6 +110,12 @@ def test_a_class_that_is_a_parent_competes_with_its_children(task: TagsTask) -> 
 
 def test_what_is_often_seen_together_is_shown_together(task: TagsTask) -> None:
     assert tags(task, {"teapot": 0.4, "cup": 0.35}).keys() == {"tableware", "teapot", "cup"}
+
+
+def test_an_alias_counts_for_its_parent_and_is_never_shown(task: TagsTask) -> None:
+    assert tags(task, {"mug": 0.5, "cup": 0.1}) == {"cup": 0.6, "tableware": 0.6}
+    assert tags(task, {"mug": 0.5, "cup": 0.1}, allow=["Mugs"]) == {"cup": 0.6}
+    assert tags(task, {"mug": 0.5, "cup": 0.1}, existing_tags=["mug"]) == {"tableware": 0.6}
 
 
 @pytest.mark.parametrize("seed", range(20))

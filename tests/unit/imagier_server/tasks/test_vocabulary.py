@@ -138,3 +138,18 @@ def test_languages_are_matched_whatever_their_region(ours: Vocabulary) -> None:
     assert ours.spoken(["fr-CA", "zh_Hant", "de", "tlh"]) == (("fr", "zh", "en"), ("de", "tlh"))
     assert ours.spoken([]) == (("en",), ())
     assert ours.spoken(["FR", "fr"]) == (("fr",), ())
+
+
+def test_an_alias_is_a_class_under_the_class_that_is_shown_for_it(ours: Vocabulary) -> None:
+    assert {ours.concepts[place].names["en"] for place in ours.aliases} == {
+        "notebook computer",
+        "dark glasses",
+        "ear of corn",
+        "screen",
+    }
+    for place in ours.aliases:
+        parent = ours.parent[place]
+        assert parent is not None
+        assert max(place, parent) < ours.classes
+        assert parent not in ours.aliases
+        assert not ours.children[place]
