@@ -32,7 +32,7 @@ BAD = {
     "half a TIFF": made.encoded(made.noise(), "TIFF")[:2000],
     "30 000 x 30 000": made.png((30_000, 30_000), bytes(1_000_000), depth=1, colour=0),
     "iCCP bomb": made.text_bomb(b"iCCP"),
-    "a thousand scans": made.with_scans(1000),
+    "a thousand scans": made.with_scans(1000, (3000, 3000)),
 }
 
 

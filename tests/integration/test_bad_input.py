@@ -90,7 +90,7 @@ async def test_bad_pictures(running: Gateway) -> None:
         *(made.encoded(noise, fmt)[:-200] for fmt in ("JPEG", "PNG", "WEBP", "TIFF")),
         made.png((30_000, 30_000), bytes(100_000), depth=1, colour=0),
         made.text_bomb(b"zTXt"),
-        made.with_scans(1000),
+        made.with_scans(1000, (3000, 3000)),
     ]
     for image in bad:
         assert await field_at_fault(running, tags_and_text(image)) == "image"

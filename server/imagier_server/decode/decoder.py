@@ -34,8 +34,8 @@ _UPRIGHT = {  # EXIF 2.32, tag 0x0112
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-MOST_SCANS = 100
-"""Of a JPEG: encoders write about ten, and each costs a pass over the whole picture."""
+MOST_PASSES = 20
+"""Over the most pixels allowed. Each scan of a JPEG is one over its picture, and encoders write about ten."""
 # Light lettering on transparency would vanish on white paper.
 _LIGHT = 200
 
@@ -76,13 +76,13 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
 
     `scale` answers 0 < s ≤ 1 for the upright size in pixels. Raises `RefusedError`, or whatever Pillow raises on a broken file.
     """
-    if fmt is Format.JPEG and has_more_scans(image, MOST_SCANS):
-        raise TooLargeError(f"the JPEG file has more than {MOST_SCANS} scans")
     with Image.open(io.BytesIO(image), formats=[_PILLOW_FORMATS[fmt]]) as opened:
         if max(opened.size) > caps.side:
             raise TooLargeError(f"a side of the picture is longer than {caps.side} pixels")
         if opened.width * opened.height > caps.pixels:
             raise TooLargeError(f"the picture has more than {caps.pixels} pixels")
+        if fmt is Format.JPEG and has_more_scans(image, MOST_PASSES * caps.pixels // (opened.width * opened.height)):
+            raise TooLargeError("the JPEG file has too many scans for its size")
         # Pillow itself turns a TIFF while loading, and announces the size that it will then have.
         orientation = 1 if fmt is Format.TIFF else _orientation(opened)
         width, height = opened.size[::-1] if orientation in _SIDEWAYS else opened.size

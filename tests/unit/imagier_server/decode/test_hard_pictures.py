@@ -275,13 +275,12 @@ def test_avif(decoder: DecoderProcess) -> None:
     assert near((decode(decoder, encoded(clear, "AVIF"))).pixels, 255, 2)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (6000, 6000)])
-def test_a_thousand_scans(decoder: DecoderProcess, size: tuple[int, int]) -> None:
-    assert "scans" in refused(decoder, made.with_scans(1000, size))
+def test_a_thousand_scans_of_a_large_picture(decoder: DecoderProcess) -> None:
+    assert "scans" in refused(decoder, made.with_scans(1000, (3000, 3000)))
 
 
-def test_many_scans_but_not_too_many(decoder: DecoderProcess) -> None:
-    assert near(colours(decode(decoder, made.with_scans(100))), QUADRANTS, 3)
+def test_a_thousand_scans_of_a_small_picture(decoder: DecoderProcess) -> None:
+    assert near(colours(decode(decoder, made.with_scans(1000))), QUADRANTS, 3)
 
 
 UPRIGHT = Image.Transpose
