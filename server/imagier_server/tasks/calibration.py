@@ -16,8 +16,9 @@ class Calibration:
     """`calibration.json` beside the labels, fitted by benchmarks/tags_calibration.py; it belongs to one set of weights.
 
     `temperature` divides the logits (Guo et al. 2017, On Calibration of Modern Neural Networks). `min_score` is the default
-    threshold. `gathered`: a wider word of which nothing narrower is above the threshold must lie this share of the way from the
-    threshold to 1. `clear`: the best of several alternatives is shown if it has this share of their wider word's score; otherwise only that word is.
+    threshold. `gathered`: a wider word of which nothing narrower is above the threshold must lie this share of the way from
+    the threshold to 1. `clear`: the best of several alternatives is shown if it has this share of their wider word's score;
+    otherwise only that word is.
     """
 
     temperature: float

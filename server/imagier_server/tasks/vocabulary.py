@@ -97,6 +97,8 @@ class Vocabulary:
 
     def with_descendants(self, places: frozenset[int]) -> frozenset[int]:
         """`places` and everything under them."""
+        if not places:
+            return places
         under = (place for place, above in enumerate(self.ancestors) if not places.isdisjoint(above))
         return places.union(under)
 
