@@ -103,7 +103,11 @@ def test_capitals_are_for_proper_names(ours: Vocabulary) -> None:
         if re.fullmatch("[A-Z]{2,}", word)
     }
     assert shouted == {"ATM", "CD", "PC", "SLR", "TV", "VTT"}
-    assert [each.names["fr"] for each in ours.concepts if each.names["fr"][0].isupper()] == ["Ford T", "VTT", "PC portable"]
+    assert [each.names["fr"] for each in ours.concepts if each.names["fr"][0].isupper()] == [
+        "Ford T",
+        "VTT",
+        "PC portable",
+    ]
 
 
 def test_no_two_concepts_share_a_name(ours: Vocabulary) -> None:
