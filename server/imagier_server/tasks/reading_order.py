@@ -33,6 +33,8 @@ class _Line:
     right: float
     y: float
     height: float
+    crossing: bool
+    """It runs across the page's text: a banner, the title on a spine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def _in_page_axes(corners: npt.NDArray[np.float64]) -> list[_Line]:
     # A long line that is a little askew is no higher for it; one that crosses the page is.
     crossing = np.abs(run @ down) > np.abs(run @ across)
     height = np.where(crossing, np.ptp(corners @ down, axis=1), np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1))
-    rows = zip(along.min(axis=1).tolist(), along.max(axis=1).tolist(), y.tolist(), height.tolist(), strict=True)
+    columns = (along.min(axis=1), along.max(axis=1), y, height, crossing)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     return [_Line(index, *row) for index, row in enumerate(rows)]
 
 
@@ -135,12 +138,22 @@ def _ordered(lines: list[_Line], columns: list[_Column]) -> list[_Line]:
 
 
 def _rows(lines: Sequence[_Line]) -> list[_Line]:
-    """Row by row, and along each row: the lines whose middle is within half a line's height of the row's first one."""
+    """Row by row, and along each row: the lines whose middle is within half a line's height of the row's first one.
+
+    What runs across the rows stands before those beside it if it is on their left, else after them, and never among them.
+    """
     rows: list[list[_Line]] = []
-    for line in sorted(lines, key=lambda line: line.y):
+    for line in sorted((line for line in lines if not line.crossing), key=lambda line: line.y):
         first = rows[-1][0] if rows else line
         if rows and line.y - first.y < min(line.height, first.height) / 2:
             rows[-1].append(line)
         else:
             rows.append([line])
-    return [line for row in rows for line in sorted(row, key=lambda line: line.left)]
+    places = {(place, 0, 0.0): sorted(row, key=lambda line: line.left) for place, row in enumerate(rows)}
+    for banner in (line for line in lines if line.crossing):
+        beside = [place for place, row in enumerate(rows) if abs(row[0].y - banner.y) < banner.height / 2]
+        if not beside:
+            beside = [sum(row[0].y < banner.y for row in rows)]
+        on_left = all(banner.left < line.left for place in beside if place < len(rows) for line in rows[place])
+        places[(beside[0], -1, banner.left) if on_left else (beside[-1], 1, banner.left)] = [banner]
+    return [line for _, unit in sorted(places.items(), key=lambda each: each[0]) for line in unit]

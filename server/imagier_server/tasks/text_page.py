@@ -82,9 +82,10 @@ def reading_scale(width: int, height: int) -> float:
 
 def overview(page: Pixels) -> View:
     """All of `page` (height, width, 3), shrunk to about `MAX_SIDE` if it is larger and enlarged if it is small."""
-    height, width = page.shape[:2]
-    short, long = sorted((width, height))
-    return _view(page, min(max(1.0, MIN_SIDE / short), max(MAX_SIDE / long, MIN_SIDE / short), ENLARGED))
+    short, long = sorted(page.shape[:2])
+    # Never enlarged beyond one tile: the letters of a strip would become too large for the detector.
+    enlarged = min(MIN_SIDE / short, CANVAS_SIDES[-1] / long, ENLARGED)
+    return _view(page, enlarged if enlarged > 1 else min(1.0, max(MAX_SIDE / long, MIN_SIDE / short)))
 
 
 def closer_view(page: Pixels, view: View, quads: Quads) -> View | None:

@@ -152,6 +152,13 @@ def test_chinese_columns_are_read_from_right_to_left():
     assert reading_order([columns[1], columns[3], columns[0], columns[2]]) == [2, 0, 3, 1]
 
 
+def test_banners_beside_a_list_do_not_cut_it():
+    """Downwards on the left, on the right, and further right."""
+    left, right, outer = (np.array([(x + 20, 0), (x + 20, 100), (x, 100), (x, 0)], float) for x in (-40, 400, 440))
+    lines = [*page(0), outer, left, right]
+    assert reading_order(lines) == [7, 0, 1, 2, 3, 4, 5, 8, 6]
+
+
 def test_a_thousand_lines_have_an_order():
     lines = [
         np.array([(x, y), (x + 90, y), (x + 90, y + 9), (x, y + 9)], float)

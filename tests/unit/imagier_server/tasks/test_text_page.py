@@ -99,6 +99,7 @@ def test_a_page_of_one_tile_is_padded():
 def test_a_small_picture_is_enlarged():
     assert overview(page(500, 400)).height == MIN_SIDE
     assert overview(page(150, 100)).scale == (ENLARGED, ENLARGED)
+    assert overview(page(1672, 122)).width == CANVAS_SIDES[-1]
 
 
 def test_a_large_picture_is_shrunk():
