@@ -30,7 +30,6 @@ from imagier_server.admission.limits import Limits
 from imagier_server.decode import decoder, worker
 from imagier_server.decode.formats import Format, sniff
 from imagier_server.errors import Code, ImagierError, InternalError, InvalidImageError, ModelUnavailableError
-from imagier_server.logs import logger
 from imagier_server.messages import Lane, ModelReference, Picture, Tensors
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LOCK_NAME, ModelLockError, read_lock
@@ -165,7 +164,6 @@ class Server:
     """The pipeline of a server with the real tasks, before an engine and a decoder of ours."""
 
     def __init__(self) -> None:
-        logger.disabled = True
         self.runner = asyncio.Runner()
         self.engine = Engine()
         self.folder = tempfile.TemporaryDirectory()
@@ -272,11 +270,12 @@ def answers() -> Iterator[bytes]:
 
 
 def keywords(data: bytes) -> None:
-    """A library's keywords, a line each, the languages in the first."""
+    """A library's keywords, a line each; the first says in which languages they are written, and are answered."""
     languages, *words = data.decode("utf-8", "replace").split("\n")
+    wanted, _, written = languages.partition(";")
     pipeline = server().pipeline
     try:
-        found = server().runner.run(pipeline.match_keywords(words, languages.split(",")))
+        found = server().runner.run(pipeline.match_keywords(words, wanted.split(","), written.split(",")))
     except ImagierError as error:
         assert error.code is Code.INVALID
         assert error.field
@@ -285,7 +284,7 @@ def keywords(data: bytes) -> None:
 
 
 def words() -> Iterator[bytes]:
-    yield "en,fr,zh\nCat\nAnimals|Dogs\nNature/Birds>Crane\nœuf\n猫咪\n貓\nTiere\\Hund".encode()
+    yield "en,fr,zh;en\nCat\nAnimals|Dogs\nNature/Birds>Crane\nœuf\n猫咪\n貓\nTiere\\Hund".encode()
     yield b"tlh\nn02123045\nstreet-sign\nSTREET_SIGNS"
 
 
