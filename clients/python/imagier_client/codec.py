@@ -27,6 +27,7 @@ from imagier_client.messages import (
     TagsOptions,
     TagsResult,
     TaskInfo,
+    TaskLimit,
     TextLine,
     TextOptions,
     TextResult,
@@ -92,6 +93,8 @@ def decode_catalog(message: catalog_pb2.GetCatalogResponse) -> Catalog:
                 price=task.price,
                 options=tuple(map(_option_info, task.options)),
                 ready=task.ready,
+                scripts=tuple(task.scripts),
+                limits=tuple(TaskLimit(limit.name, limit.value, limit.meaning) for limit in task.limits),
             )
             for task in message.tasks
         ),

@@ -179,8 +179,17 @@ class OptionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLimit:
+    """Within what a task works: `value` in the unit that `name` ends with, and what it means."""
+
+    name: str
+    value: float
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """A task of the server; `ready` if all its models are."""
+    """A task of the server; `ready` if all its models are. `scripts` are those that it reads, ISO 15924."""
 
     name: str
     models: tuple[str, ...]
@@ -188,6 +197,8 @@ class TaskInfo:
     price: int
     options: tuple[OptionInfo, ...]
     ready: bool
+    scripts: tuple[str, ...]
+    limits: tuple[TaskLimit, ...]
 
 
 @dataclass(frozen=True, slots=True)

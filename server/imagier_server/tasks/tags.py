@@ -16,7 +16,7 @@ from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Tag, Tags, TagsOptions, Tensors
 from imagier_server.tasks.calibration import Calibration
 from imagier_server.tasks.keywords import Keywords
-from imagier_server.tasks.task import OptionInfo, Steps
+from imagier_server.tasks.task import LimitInfo, OptionInfo, Steps
 from imagier_server.tasks.vocabulary import Vocabulary
 from imagier_server.timings import Stage
 
@@ -38,6 +38,8 @@ class TagsTask:
     name: ClassVar[str] = "tags"
     models: ClassVar[tuple[str, ...]] = (MODEL,)
     price: ClassVar[int] = 1
+    scripts: ClassVar[tuple[str, ...]] = ()
+    limits: ClassVar[tuple[LimitInfo, ...]] = ()
 
     vocabulary: Vocabulary
     keywords: Keywords

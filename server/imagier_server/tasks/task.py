@@ -26,6 +26,15 @@ class OptionInfo:
     maximum: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LimitInfo:
+    """Within what a task works, as the catalogue says: `value` in the unit that `name` ends with."""
+
+    name: str
+    value: float
+    meaning: str
+
+
 class Steps(Protocol):
     """What a task may do beside arithmetic, on behalf of one request; each step runs under its stage's clock."""
 
@@ -42,7 +51,7 @@ class Task(Protocol[Options_contra, Result_co]):
     """Something that can be asked of a picture.
 
     `name` is the task's field in the contract; `models` the roles it needs; `languages` what it answers in (or reads);
-    `price` in credits.
+    `scripts` what it reads (ISO 15924); `price` in credits.
     """
 
     @property
@@ -51,6 +60,10 @@ class Task(Protocol[Options_contra, Result_co]):
     def models(self) -> tuple[str, ...]: ...
     @property
     def languages(self) -> tuple[str, ...]: ...
+    @property
+    def scripts(self) -> tuple[str, ...]: ...
+    @property
+    def limits(self) -> tuple[LimitInfo, ...]: ...
     @property
     def options(self) -> tuple[OptionInfo, ...]: ...
     @property

@@ -15,11 +15,11 @@ from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Pixels, Point, Polygon, Tensors, Text, TextLine, TextOptions, TextWord
 from imagier_server.model_lock import read_lock
 from imagier_server.tasks.reading_order import Corners, reading_order
-from imagier_server.tasks.task import OptionInfo, Steps
-from imagier_server.tasks.text_boxes import Quads, find_boxes
+from imagier_server.tasks.task import LimitInfo, OptionInfo, Steps
+from imagier_server.tasks.text_boxes import MAX_LINES, Quads, find_boxes
 from imagier_server.tasks.text_directions import first_ways, other_ways, reading_quads
-from imagier_server.tasks.text_lines import Batch, Line, cut_lines, orienter_batches, recognizer_batches
-from imagier_server.tasks.text_page import View, closer_view, join_boxes, overview, reading_scale
+from imagier_server.tasks.text_lines import HEIGHT, WIDTHS, Batch, Line, cut_lines, orienter_batches, recognizer_batches
+from imagier_server.tasks.text_page import MAX_PIXELS, View, closer_view, join_boxes, overview, reading_scale
 from imagier_server.tasks.text_reading import Character, join, read_characters, split_words
 from imagier_server.timings import Stage
 
@@ -30,6 +30,8 @@ DOUBTFUL = 0.7
 """A line read with less confidence is read in other ways too."""
 
 IN_FLIGHT = 4
+
+_SCRIPTS = {"zh-Hans": "Hans", "zh-Hant": "Hant", "ja": "Jpan"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ class TextTask:
         OptionInfo("min_confidence", str(MIN_CONFIDENCE), 0.0, 1.0),
         OptionInfo("words", "false"),
     )
+    limits: ClassVar[tuple[LimitInfo, ...]] = (
+        LimitInfo("page_pixels", MAX_PIXELS, "larger pictures are read at half their size, a quarter…"),
+        LimitInfo("letter_height_pixels", 8, "lower letters are often misread"),
+        LimitInfo("lines", MAX_LINES, "no more are found in one picture"),
+        LimitInfo("line_length_heights", WIDTHS[-1] / HEIGHT, "longer lines are squeezed, and lose letters"),
+    )
     price: ClassVar[int] = 1
 
     charset: tuple[str, ...]
@@ -64,6 +72,11 @@ class TextTask:
         entries = (repository / RECOGNIZER / "assets" / "charset.txt").read_text("utf-8").removesuffix("\n")
         installed = read_lock(repository).get(RECOGNIZER)
         return cls(tuple(entries.split("\n")), installed.languages if installed else ())
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """ISO 15924. Every language that is not named here is written in Latin script."""
+        return tuple(dict.fromkeys(_SCRIPTS.get(language, "Latn") for language in self.languages))
 
     def check(self, options: TextOptions) -> None:
         if options.min_confidence is not None and not 0 <= options.min_confidence <= 1:

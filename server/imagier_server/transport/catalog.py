@@ -45,6 +45,10 @@ def _task(task: Task[Any, Any], ready: Mapping[str, bool]) -> catalog_pb2.TaskIn
         price=task.price,
         options=[_option(option) for option in task.options],
         ready=all(ready.get(model, False) for model in task.models),
+        scripts=task.scripts,
+        limits=[
+            catalog_pb2.TaskLimit(name=limit.name, value=limit.value, meaning=limit.meaning) for limit in task.limits
+        ],
     )
 
 

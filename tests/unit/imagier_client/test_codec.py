@@ -10,7 +10,16 @@ from google.protobuf import duration_pb2
 from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2, timing_pb2
 from imagier_client import codec
 from imagier_client.errors import InvalidRequestError, UnavailableError
-from imagier_client.messages import Limits, ModelReference, OptionInfo, Point, StageTiming, TagsOptions, TextOptions
+from imagier_client.messages import (
+    Limits,
+    ModelReference,
+    OptionInfo,
+    Point,
+    StageTiming,
+    TagsOptions,
+    TaskLimit,
+    TextOptions,
+)
 
 
 def test_what_is_not_asked_for_is_not_set() -> None:
@@ -141,6 +150,8 @@ def test_the_catalogue() -> None:
                     price=1,
                     ready=True,
                     options=[catalog_pb2.OptionInfo(name="max_tags", default_value="8", minimum=0)],
+                    scripts=["Latn"],
+                    limits=[catalog_pb2.TaskLimit(name="lines", value=9, meaning="no more")],
                 )
             ],
             models=[
@@ -154,6 +165,7 @@ def test_the_catalogue() -> None:
     assert (catalog.server_version, catalog.formats, catalog.limits) == ("1", ("image/jpeg",), Limits(1, 2, 3, 4, 5))
     assert (task.name, task.models, task.languages, task.price, task.ready) == ("tags", ("tagger",), ("en",), 1, True)
     assert task.options == (OptionInfo("max_tags", "8", 0.0, None),)
+    assert (task.scripts, task.limits) == (("Latn",), (TaskLimit("lines", 9.0, "no more"),))
     assert (model.name, model.version, model.license, model.source) == ("tagger", "2", "MIT", "s")
     assert (model.research_only, model.digest, model.ready) == (False, "d", True)
 

@@ -36,6 +36,7 @@ def test_values_are_frozen_slotted_and_public(value: type) -> None:
         (messages.Limits, catalog_pb2.Limits),
         (messages.ModelInfo, catalog_pb2.ModelInfo),
         (messages.TaskInfo, catalog_pb2.TaskInfo),
+        (messages.TaskLimit, catalog_pb2.TaskLimit),
         (messages.OptionInfo, catalog_pb2.OptionInfo),
         (messages.Catalog, catalog_pb2.GetCatalogResponse),
     ],

@@ -154,6 +154,18 @@ def test_the_charset_is_read_as_it_was_written(tmp_path: Path):
     assert TextTask.load(tmp_path).charset == charset
 
 
+def test_the_catalogue_says_what_is_read_and_within_what():
+    task = TextTask((), ("zh-Hans", "en", "fr", "ja"))
+    assert task.scripts == ("Hans", "Latn", "Jpan")
+    limits = {limit.name: limit.value for limit in task.limits}
+    assert limits == {
+        "page_pixels": 16_000_000,
+        "letter_height_pixels": 8,
+        "lines": 1000,
+        "line_length_heights": pytest.approx(WIDTHS[-1] / HEIGHT),
+    }
+
+
 def config(model: str) -> str:
     return (Path(__file__).parents[4] / "model_repository" / model / "config.pbtxt").read_text()
 
