@@ -113,13 +113,16 @@ def cross_validated(task: TagsTask, sample: Sample) -> dict[str, object]:
 
 
 def backed_by_captions(
-    vocabulary: Vocabulary, sample: Sample, words: dict[int, frozenset[str]]
+    vocabulary: Vocabulary,
+    sample: Sample,
+    words: dict[int, frozenset[str]],
+    temperatures: Sequence[float] = CAPTION_TEMPERATURES,
 ) -> dict[str, dict[str, object]]:
     """By temperature: how often captions back the concepts that they have words for and that score at least 0.3."""
     places = sorted(words)
     backed = np.array([[judge(place, said, words, vocabulary) for place in places] for said in sample.truth])
     tables = {}
-    for temperature in CAPTION_TEMPERATURES:
+    for temperature in temperatures:
         sharpened = replace(BEFORE, temperature=temperature).sharpen(sample.probabilities)
         scores = np.array([vocabulary.gather(row)[places] for row in sharpened])
         seen = scores >= 0.3
@@ -216,10 +219,14 @@ def main() -> None:
         [vocabulary.index[concept] for concept, _ in files],
     )
     said = read(arguments.captions / "captions.csv")
-    photos = list(photographs(arguments.captions, arguments.every))
-    captioned = Sample(
-        np.concatenate([run(centre(decoded(file, task))) for _, file in photos]), [said[name] for name, _ in photos]
-    )
+
+    def captioned_from(first: int) -> Sample:
+        photos = list(photographs(arguments.captions, arguments.every, first))
+        return Sample(
+            np.concatenate([run(centre(decoded(file, task))) for _, file in photos]), [said[name] for name, _ in photos]
+        )
+
+    captioned, unseen = captioned_from(0), captioned_from(1)
     words = words_of(vocabulary)
 
     def with_constants(**constants: float) -> TagsTask:
@@ -240,12 +247,21 @@ def main() -> None:
     figures = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "labelled": f"{len(files)} labelled ImageNet photographs (the sample may overlap the training data)",
-        "captioned": f"{len(photos)} photographs of Flickr8k with five captions each, squashed to 224 x 224",
+        "captioned": f"{len(captioned.truth)} photographs of Flickr8k with five captions each, squashed to 224 x 224",
         "constants": {
             name: getattr(task.calibration, name) for name in ("temperature", "min_score", "gathered", "clear")
         },
         "calibration": cross_validated(task, classes),
         "captions_by_temperature": backed_by_captions(vocabulary, captioned, words),
+        "unseen_photographs": {
+            "photographs": len(unseen.truth),
+            **judged_by_captions(task, unseen, words),
+            "reliability": backed_by_captions(vocabulary, unseen, words, (task.calibration.temperature,)),
+            "contradictions": contradictions(task, unseen, alternatives),
+            "contradictions_of_the_first_version": contradictions(
+                replace(before, calibration=BEFORE), unseen, alternatives
+            ),
+        },
         "first_version": both(replace(before, calibration=BEFORE)),
         "now": both(task),
         "by_threshold": {value: both(with_constants(min_score=value)) for value in THRESHOLDS},
@@ -257,7 +273,7 @@ def main() -> None:
             "now": contradictions(task, captioned, alternatives),
         },
         "tags_of_a_photograph": {
-            str(size): round(count / len(photos), 4)
+            str(size): round(count / len(captioned.truth), 4)
             for size, count in sorted(Counter(len(tags) for tags in tags_of(task, captioned)).items())
         },
     }

@@ -37,11 +37,11 @@ def labelled(folder: Path) -> Iterator[tuple[str, bytes]]:
     return ((path.name.split("_")[0], path.read_bytes()) for path in sorted(folder.glob("*.jpg")))
 
 
-def photographs(folder: Path, every: int) -> Iterator[tuple[str, bytes]]:
-    """(name, file) of every so many photographs of Flickr8k's `images-224.tar`."""
+def photographs(folder: Path, every: int, first: int = 0) -> Iterator[tuple[str, bytes]]:
+    """(name, file) of every so many photographs of Flickr8k's `images-224.tar`, from the first on."""
     with tarfile.open(folder / "images-224.tar") as archive:
         members = [member for member in archive if member.isfile()]
-        for member in members[::every]:
+        for member in members[first::every]:
             content = archive.extractfile(member)
             assert content is not None
             yield Path(member.name).name, content.read()
