@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TagsOptions:
     """How tags are wanted; `None` is the server's default.
 
-    In the lists a tag is named by its id or by its name in any language the server speaks. `existing_tags` are never repeated.
+    In the lists a tag is named by its id, or as a library's keyword (see `match_keywords`). `existing_tags` are never repeated.
     """
 
     max_tags: int | None = None
