@@ -27,6 +27,13 @@ FONTS = {
     "capitals": ("fontpkg_bebas_neue", "files/BebasNeue-Regular.ttf"),
     "hei": ("pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"),
     "song": ("pylopdf_fonts_zh_cn", "NotoSerifSC-Regular.otf"),
+    "traditional": ("pylopdf_fonts_zh_tw", "NotoSansTC-Regular.otf"),
+    "korean": ("pylopdf_fonts_ko", "NotoSansKR-Regular.otf"),
+    "noto": ("fontpkg_noto_sans", "files/NotoSans[wdth,wght].ttf"),
+    "arabic": ("fontpkg_noto_sans_arabic", "files/NotoSansArabic[wdth,wght].ttf"),
+    "hebrew": ("fontpkg_heebo", "files/Heebo[wght].ttf"),
+    "thai": ("fontpkg_noto_sans_thai", "files/NotoSansThai[wdth,wght].ttf"),
+    "devanagari": ("fontpkg_noto_sans_devanagari", "files/NotoSansDevanagari[wdth,wght].ttf"),
 }
 PAPERS: tuple[Colour, ...] = ((255, 255, 255), (250, 246, 232), (236, 240, 244), (244, 236, 226))
 INKS: tuple[Colour, ...] = ((0, 0, 0), (34, 34, 40), (26, 40, 92), (92, 30, 30), (84, 84, 84))
@@ -84,7 +91,7 @@ class _Sheet:
         self.lines.append(WrittenLine(text, ((left, top), (right, top), (right, bottom), (left, bottom))))
 
     def font(self, size: int, *latin: str) -> ImageFont.FreeTypeFont:
-        return _font(self.dice.choice(("hei", "song") if self.language == "zh" else latin), size)
+        return font(self.dice.choice(("hei", "song") if self.language == "zh" else latin), size)
 
     def blank(self, width: int, height: int) -> Colour:
         """Fresh paper; the ink that goes with it."""
@@ -214,7 +221,7 @@ def screen(sheet: _Sheet) -> None:
     size = sheet.dice.choice((15, 18, 24))
     sheet.image = Image.new("RGB", (size * 40, size * 26), sheet.dice.choice(((18, 18, 24), (0, 43, 54), (40, 42, 54))))
     ink = sheet.dice.choice(((220, 220, 210), (131, 200, 150), (240, 200, 120)))
-    mono = _font("mono", size)
+    mono = font("mono", size)
     for row, text in enumerate(sheet.dice.sample(CODE, 8)):
         indent = len(text) - len(text.lstrip())
         sheet.write((size * (2 + indent / 2), size * (1.5 + row * 1.7)), text.lstrip(), mono, ink)
@@ -243,11 +250,13 @@ def _fill(sheet: _Sheet, font: ImageFont.FreeTypeFont, ink: Colour) -> None:
 
 
 @functools.cache
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+def font(name: str, size: int, *, shaped: bool = False) -> ImageFont.FreeTypeFont:
+    """A face of `FONTS`; `shaped` for scripts whose letters join or stack."""
     package, file = FONTS[name]
     with resources.as_file(resources.files(package) / file) as path:
         # The basic engine is the same in every build of Pillow.
-        return ImageFont.truetype(io.BytesIO(path.read_bytes()), size, layout_engine=ImageFont.Layout.BASIC)
+        engine = ImageFont.Layout.RAQM if shaped else ImageFont.Layout.BASIC
+        return ImageFont.truetype(io.BytesIO(path.read_bytes()), size, layout_engine=engine)
 
 
 def _rotation(degrees: float, size: tuple[int, int]) -> tuple[float, ...]:

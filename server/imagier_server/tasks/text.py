@@ -20,13 +20,13 @@ from imagier_server.tasks.text_boxes import MAX_LINES, Quads, find_boxes
 from imagier_server.tasks.text_directions import first_ways, other_ways, reading_quads
 from imagier_server.tasks.text_lines import HEIGHT, WIDTHS, Batch, Line, cut_lines, orienter_batches, recognizer_batches
 from imagier_server.tasks.text_page import MAX_PIXELS, View, closer_view, join_boxes, overview, reading_scale
-from imagier_server.tasks.text_reading import Character, join, read_characters, split_words
+from imagier_server.tasks.text_reading import Character, join, likely_right, read_characters, split_words
 from imagier_server.timings import Stage
 
 DETECTOR, ORIENTER, RECOGNIZER = "text_detector", "text_line_orienter", "text_recognizer"
 MIN_CONFIDENCE = 0.5
 
-DOUBTFUL = 0.7
+DOUBTFUL = 0.5
 """A line read with less confidence is read in other ways too."""
 
 IN_FLIGHT = 4
@@ -123,7 +123,9 @@ class TextTask:
             for line, token_ids, confidences in ((lines[index], *row) for index, *row in rows):
                 seen = batch.pixels.shape[2] / line.pixels.shape[1]
                 characters = read_characters(token_ids, confidences, self.charset, 1 / seen)
-                readings.append(Reading(line, seen, characters, *join(characters)))
+                length = line.pixels.shape[1] / HEIGHT
+                confidence = likely_right(characters, length)
+                readings.append(Reading(line, seen, characters, join(characters), confidence))
         return readings
 
 
@@ -195,7 +197,8 @@ def _words(characters: Sequence[Character], corners: Corners, seen: float) -> tu
     words = []
     for word in split_words(characters):
         first, last = (begin + (end - begin) * min(place * seen, 1.0) for place in (word[0].start, word[-1].end))
-        words.append(TextWord(*join(word), _polygon(np.stack([first[0], last[0], last[1], first[1]]))))
+        outline = _polygon(np.stack([first[0], last[0], last[1], first[1]]))
+        words.append(TextWord(join(word), likely_right(word), outline))
     return tuple(words)
 
 

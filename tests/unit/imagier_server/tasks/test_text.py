@@ -29,7 +29,7 @@ class Scripted:
 
     cores: list[tuple[int, int, int, int]]
     tokens: list[int] = field(default_factory=lambda: [1, 4, 2, 3])
-    confidence: float = 0.9
+    confidence: float = 0.999
     upside_down: float = 0.0
     broken: str = ""
     asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
@@ -74,7 +74,7 @@ def test_lines_are_found_and_read_in_order():
     text = read(Scripted([(100, 300, 400, 320), (100, 100, 300, 120)]))
     assert [line.text for line in text.lines] == ["a b人", "a b人"]
     assert [line.polygon[0].y for line in text.lines] == sorted(line.polygon[0].y for line in text.lines)
-    assert text.lines[0].confidence == pytest.approx(0.9)
+    assert 0.5 < text.lines[0].confidence < 1
     assert text.lines[0].words == ()
 
 
@@ -108,10 +108,29 @@ def test_words_cover_their_line():
 
 def test_doubtful_and_empty_lines_are_dropped():
     assert read(Scripted([(100, 100, 300, 120)], confidence=0.49)).lines == ()
-    assert len(read(Scripted([(100, 100, 300, 120)], confidence=0.49), TextOptions(min_confidence=0.4)).lines) == 1
+    (doubtful,) = read(Scripted([(100, 100, 300, 120)], confidence=0.49), TextOptions(min_confidence=0.01)).lines
+    assert 0.01 < doubtful.confidence < 0.5
     assert read(Scripted([(100, 100, 300, 120)]), TextOptions(min_confidence=0.95)).lines == ()
     assert read(Scripted([(100, 100, 300, 120)], tokens=[0]), TextOptions(min_confidence=0.0)).lines == ()
     assert read(Scripted([(100, 100, 300, 120)], tokens=[4]), TextOptions(min_confidence=0.0)).lines == ()
+
+
+def test_what_makes_no_sense_is_read_from_the_other_end_too():
+    sure, unsure = Scripted([(100, 100, 300, 120)]), Scripted([(100, 100, 300, 120)], confidence=0.49)
+    read(sure)
+    read(unsure)
+    assert [model for model, _ in sure.asked].count(RECOGNIZER) == 1
+    assert [model for model, _ in unsure.asked].count(RECOGNIZER) == 2
+
+
+def test_small_print_is_looked_at_closer():
+    def looks(height: int) -> int:
+        models = Scripted([(100, 100, 900, 100 + height)])
+        read(models, size=(3000, 2000))
+        return [model for model, _ in models.asked].count(DETECTOR)
+
+    assert looks(20) == 1
+    assert looks(3) > 1
 
 
 def test_a_page_upside_down_is_read_from_its_other_end():

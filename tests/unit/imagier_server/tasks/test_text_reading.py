@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from imagier_server.tasks.text_reading import Character, join, read_characters, split_words
+from imagier_server.tasks.text_reading import Character, join, likely_right, read_characters, split_words
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +18,7 @@ def read(*tokens: int, width: float = 1.0) -> list[Character]:
 
 
 def words(text: str) -> list[str]:
-    return [join(word)[0] for word in split_words([Character(each, 0.9, 0.0, 0.1) for each in text])]
+    return [join(word) for word in split_words([Character(each, 0.9, 0.0, 0.1) for each in text])]
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,36 @@ def words(text: str) -> list[str]:
     ],
 )
 def test_repeats_are_one_and_blanks_are_none(tokens: tuple[int, ...], text: str):
-    assert join(read(*tokens))[0] == text
+    assert join(read(*tokens)) == text
 
 
-def test_a_lines_confidence_is_the_mean_of_its_characters_first_tokens():
-    assert join(read(1, 1, 0, 2, 0))[1] == pytest.approx((0.5 + 0.8) / 2)
-    assert join([]) == ("", 0.0)
+def line(text: str, confidence: float) -> list[Character]:
+    return [Character(character, confidence, 0.0, 1.0) for character in text]
+
+
+def test_confidence_grows_with_the_models_own():
+    sure, unsure = likely_right(line("fresh bread", 0.999)), likely_right(line("fresh bread", 0.8))
+    assert 0 < unsure < 0.5
+    assert 0.9 < sure < 1
+
+
+def test_confidence_has_a_meaning_at_the_models_extremes():
+    assert 0 < likely_right(line("fresh bread", 0.0)) < 0.05
+    assert likely_right(line("fresh bread", 1.0)) == likely_right(line("fresh bread", 1 - 1e-7))
+
+
+def test_a_few_letters_on_a_long_line_are_doubted():
+    assert likely_right(line(",  , ", 0.99), 15) < 0.5 < likely_right(line("a b c d e f g h", 0.99), 6)
+    assert likely_right(line("7", 0.99), 0.8) > 0.5
+
+
+def test_a_chinese_character_fills_as_much_as_two_letters():
+    assert likely_right(line("面包店六点半", 0.99), 5) == likely_right(line("fresh bread!", 0.99), 5)
+
+
+def test_blanks_say_nothing():
+    assert likely_right(line("   ", 0.99), 5) == likely_right([]) == 0.0
+    assert likely_right([*line("abc", 0.9), *line(" ", 0.1)]) == likely_right(line("abc", 0.9))
 
 
 def test_neighbours_meet_half_way_between_their_tokens():
