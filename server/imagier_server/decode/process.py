@@ -7,10 +7,9 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+import time
+from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -25,6 +24,7 @@ Scale = Callable[[int, int], float]
 """(upright width, upright height) in pixels → the scale to decode at, 0 < s ≤ 1."""
 
 _START_SECONDS = 60.0
+_LENGTH = struct.Struct("!i")
 _LONGEST_WORD = 256
 """Bytes of any answer but the pixels."""
 
@@ -69,7 +69,7 @@ class DecoderProcess:
                     stderr=subprocess.DEVNULL,  # a codec's complaint may quote the picture
                     env={"OMP_NUM_THREADS": "1"},
                 )
-                self._connection = Connection(ours.detach())
+                self._socket = ours.dup()
         except OSError as error:
             raise DecoderUnavailableError("no decoder starts") from error
 
@@ -86,52 +86,48 @@ class DecoderProcess:
     def confinement(self) -> Confinement:
         """How well it is closed in. Blocks until it is; raises `DecoderUnavailableError` if it never will be."""
         if self._confinement is None:
+            self._deadline = time.monotonic() + _START_SECONDS
             try:
-                with self._killed_after(_START_SECONDS):
-                    said = worker.CONFINEMENT.unpack(self._connection.recv_bytes(_LONGEST_WORD))
+                said = worker.CONFINEMENT.unpack(self._receive(worker.CONFINEMENT.size))
             except (EOFError, OSError, struct.error) as error:
                 raise DecoderUnavailableError("no decoder starts") from error
             self._confinement = Confinement(*said)
         return self._confinement
 
     def decode(self, image: bytes, fmt: Format, scale: Scale, seconds: float) -> Picture:
-        """Blocks, `seconds` at most. After an `InvalidImageError` other than a crash or an overrun, fit for the next picture."""
+        """Blocks, `seconds` at most. After a crash or an overrun it must be stopped; after a refusal it is fit for the next one."""
         self.confinement()
-        failure: Exception | None = None
-        with self._killed_after(seconds) as late:
-            try:
-                picture = self._exchange(image, fmt, scale)
-            except (EOFError, OSError, struct.error) as error:
-                failure = error
-        if late.is_set():  # even if the answer came at the last moment: the process is gone
-            raise DecoderOverrunError(f"decoding took longer than {seconds:g} seconds") from failure
-        if failure is not None:
-            raise DecoderCrashedError("the decoder crashed on this picture") from failure
-        return picture
+        self._deadline = time.monotonic() + seconds
+        try:
+            return self._exchange(image, fmt, scale)
+        except TimeoutError as error:
+            raise DecoderOverrunError(f"decoding took longer than {seconds:g} seconds") from error
+        except (EOFError, OSError, struct.error) as error:
+            raise DecoderCrashedError("the decoder crashed on this picture") from error
 
     def stop(self) -> None:
         """Ends the process, whatever it does."""
-        self._connection.close()
+        self._socket.close()
         with suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()
 
     def _exchange(self, image: bytes, fmt: Format, scale: Scale) -> Picture:
-        self._connection.send_bytes(fmt.value.encode("ascii"))
-        self._connection.send_bytes(image)
+        self._send(fmt.value.encode("ascii"))
+        self._send(image)
         width, height = self._size(worker.HEADER, self._caps.side, self._caps.side)
         if width * height > self._caps.pixels:
             raise OSError("a size that is not allowed")
-        self._connection.send_bytes(worker.SCALE.pack(scale(width, height)))
+        self._send(worker.SCALE.pack(scale(width, height)))
         columns, rows = self._size(worker.PIXELS, width, height)
-        data = self._connection.recv_bytes(columns * rows * 3)
-        if len(data) != columns * rows * 3:
+        pixels = self._receive(columns * rows * 3)
+        if len(pixels) != columns * rows * 3:
             raise OSError("not as many pixels as announced")
-        return Picture(np.frombuffer(data, np.uint8).reshape(rows, columns, 3), width, height)
+        return Picture(np.frombuffer(pixels.toreadonly(), np.uint8).reshape(rows, columns, 3), width, height)
 
     def _size(self, expected: bytes, most_wide: int, most_high: int) -> tuple[int, int]:
         """The (width, height) that an answer of the expected kind carries. Raises the refusal that came instead."""
-        answer = self._connection.recv_bytes(_LONGEST_WORD)
+        answer = bytes(self._receive(_LONGEST_WORD))
         kind, rest = answer[:1], answer[1:]
         if kind == worker.TOO_LARGE:
             raise ImageTooLargeError(rest.decode("ascii", "replace"))
@@ -146,19 +142,34 @@ class DecoderProcess:
             raise OSError("a size that is not allowed")
         return width, height
 
-    @contextmanager
-    def _killed_after(self, seconds: float) -> Iterator[threading.Event]:
-        """Ends the process if the block takes longer, which sets the event. No single read can know how long the whole takes."""
-        late = threading.Event()
+    # The frames of `multiprocessing.connection`, which knows no deadline: a read could take for ever, byte by byte.
 
-        def kill() -> None:
-            late.set()
-            self._process.kill()
+    def _send(self, message: bytes) -> None:
+        self._socket.settimeout(self._left())
+        self._socket.sendall(_LENGTH.pack(len(message)))
+        self._socket.settimeout(self._left())
+        self._socket.sendall(message)
 
-        timer = threading.Timer(seconds, kill)
-        timer.start()
-        try:
-            yield late
-        finally:
-            timer.cancel()
-            timer.join()
+    def _receive(self, most: int) -> memoryview:
+        (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
+        if not 0 <= length <= most:
+            raise OSError("longer than it may be")
+        return self._read(length)
+
+    def _read(self, size: int) -> memoryview:
+        data = memoryview(bytearray(size))
+        rest = data
+        while rest:
+            self._socket.settimeout(self._left())
+            received = self._socket.recv_into(rest)
+            if not received:
+                raise EOFError
+            rest = rest[received:]
+        return data
+
+    def _left(self) -> float:
+        """Seconds. Raises `TimeoutError` when there are none."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
