@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from imagier_server.messages import TextOptions
 from imagier_server.tasks.text import TextTask
 from PIL import Image, ImageDraw
 from rapidocr import RapidOCR
@@ -206,7 +207,7 @@ def main() -> None:
         for group, page in GROUPS[name]():
             file = io.BytesIO()
             page.image.save(file, "PNG", compress_level=1)
-            read = our_reading(task, steps, file.getvalue())
+            read = [line for line, _ in our_reading(task, steps, file.getvalue(), TextOptions())]
             total = sums.setdefault(group, Sum())
             total.pages += 1
             total.characters += sum(len(line.text) for line in page.lines)

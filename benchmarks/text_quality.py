@@ -155,11 +155,11 @@ def errors(read: Sequence[Read], truth: Sequence[WrittenLine]) -> int:
     )
 
 
-def our_reading(task: TextTask, steps: InProcess, image: bytes) -> list[Read]:
-    """As the gateway does it: decoded at the scale that the task asks for."""
+def our_reading(task: TextTask, steps: InProcess, image: bytes, options: TextOptions) -> list[tuple[Read, float]]:
+    """As the gateway does it, decoded at the scale that the task asks for; each line with its confidence."""
     pixels, width, height = decode(image, sniff(image), CAPS, task.scale)
-    text = asyncio.run(task.run(Picture(np.asarray(pixels), width, height), TextOptions(), (), steps))
-    return [Read(line.text, [(point.x, point.y) for point in line.polygon]) for line in text.lines]
+    text = asyncio.run(task.run(Picture(np.asarray(pixels), width, height), options, (), steps))
+    return [(Read(line.text, [(point.x, point.y) for point in line.polygon]), line.confidence) for line in text.lines]
 
 
 def their_reading(engine: RapidOCR, image: bytes) -> list[Read]:
@@ -195,7 +195,7 @@ def main() -> None:
     seconds = 0.0
 
     for name, group, image, truth in pictures(options.samples):
-        ours = our_reading(task, steps, image)
+        ours = [line for line, _ in our_reading(task, steps, image, TextOptions())]
         started = time.perf_counter()
         theirs = their_reading(engine, image)
         seconds += time.perf_counter() - started

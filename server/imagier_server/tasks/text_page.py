@@ -26,13 +26,16 @@ MIN_SIDE = 736
 ENLARGED = 4.0
 """At most: the letters of a tiny label would become too large for the detector."""
 
-CANVAS_SIDES = (736, 1024, 1408, 2016)
-"""The detector's heights and widths: few, so that a graph's memory is laid out once for each; multiples of its stride of 32."""
+CANVAS_SIDES = (736, 832, 928, 1024)
+"""The detector's heights and widths: few, so that a graph's memory is laid out once for each; multiples of its stride of 32.
+
+No larger: a line or two on a large canvas is overlooked (one line of 14 pixels: found on 1024 x 1024, not on 1408 x 1408).
+"""
 
 OVERLAP = 128
 """Of neighbouring tiles, in pixels; a map is cut in the middle of it, where both have seen the surroundings."""
 
-MAX_TILES = 12
+MAX_TILES = 24
 """Of one view: the detector's time for the worst picture."""
 
 SMALL = 13.5
@@ -83,8 +86,8 @@ def reading_scale(width: int, height: int) -> float:
 def overview(page: Pixels) -> View:
     """All of `page` (height, width, 3), shrunk to about `MAX_SIDE` if it is larger and enlarged if it is small."""
     short, long = sorted(page.shape[:2])
-    # Never enlarged beyond one tile: the letters of a strip would become too large for the detector.
-    enlarged = min(MIN_SIDE / short, CANVAS_SIDES[-1] / long, ENLARGED)
+    # A strip is not enlarged beyond what a page is: its letters would become too large for the detector.
+    enlarged = min(MIN_SIDE / short, MAX_SIDE / long, ENLARGED)
     return _view(page, enlarged if enlarged > 1 else min(1.0, max(MAX_SIDE / long, MIN_SIDE / short)))
 
 

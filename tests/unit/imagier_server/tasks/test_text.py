@@ -129,8 +129,7 @@ def test_small_print_is_looked_at_closer():
         read(models, size=(3000, 2000))
         return [model for model, _ in models.asked].count(DETECTOR)
 
-    assert looks(20) == 1
-    assert looks(3) > 1
+    assert looks(3) > looks(20)
 
 
 def test_a_page_upside_down_is_read_from_its_other_end():

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads drawn lines in 28 languages, clean and worn: what is read well, and whether a confidence says how much is right.
+
+python benchmarks/text_scripts.py [--repository DIR] [--out FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import io
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from imagier_server.messages import TextOptions
+from imagier_server.tasks.text import MIN_CONFIDENCE, TextTask
+from text_languages import LANGUAGES, READ, Language, language_pages
+from text_pages import DrawnPage
+from text_quality import ROOT, InProcess, Read, edits, errors, our_reading
+
+BINS = 10
+
+
+class Judged(NamedTuple):
+    """A line that was read: what we say of it, and the part of it that is right."""
+
+    confidence: float
+    right: float
+    readable: bool
+
+
+def judged(read: list[tuple[Read, float]], page: DrawnPage, readable: bool) -> list[Judged]:
+    """Each line beside the written one that it is most like, of those at its height."""
+    lines = []
+    for line, confidence in read:
+        middle = float(np.mean([y for _, y in line.corners]))
+        text = min(page.lines, key=lambda written: abs(np.mean([y for _, y in written.corners]) - middle)).text
+        lines.append(
+            Judged(confidence, max(0.0, 1 - edits(line.text, text) / max(len(text), len(line.text))), readable)
+        )
+    return lines
+
+
+def reliability(lines: list[Judged]) -> list[dict[str, float]]:
+    """By tenths of confidence: how many lines, their mean confidence, and how much of them is right."""
+    rows = []
+    for tenth in range(BINS):
+        inside = [line for line in lines if min(int(line.confidence * BINS), BINS - 1) == tenth]
+        if inside:
+            confidence, right = np.mean([line[:2] for line in inside], axis=0).tolist()
+            rows.append({"from": tenth / BINS, "lines": len(inside), "confidence": confidence, "right": right})
+    return rows
+
+
+def calibration_error(rows: list[dict[str, float]]) -> float:
+    """The expected calibration error: the distance between the two, over all lines (Naeini et al. 2015)."""
+    return sum(row["lines"] * abs(row["confidence"] - row["right"]) for row in rows) / sum(row["lines"] for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repository", type=Path, default=ROOT / "model_repository")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "text_scripts.json")
+    options = parser.parse_args()
+    task, steps = TextTask.load(options.repository), InProcess(options.repository)
+    everything = TextOptions(min_confidence=0.0)
+    lines: list[Judged] = []
+    languages = {}
+    for language in LANGUAGES:
+        rates: dict[str, float] = {}
+        mine: list[Judged] = []
+        for wear, page in language_pages(language):
+            file = io.BytesIO()
+            page.image.save(file, "PNG", compress_level=1)
+            read = our_reading(task, steps, file.getvalue(), everything)
+            mine += judged(read, page, language.script in READ)
+            rates[wear.name] = _rate(read, page)
+        lines += mine
+        languages[language.tag] = _language(language, rates, mine)
+        print(language.tag, languages[language.tag], flush=True)
+    rows = reliability(lines)
+    unread = [line.confidence >= MIN_CONFIDENCE for line in lines if not line.readable]
+    result = {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "data": f"{len(lines)} lines in {len(LANGUAGES)} languages, drawn by benchmarks/text_languages.py",
+        "expected calibration error": calibration_error(rows),
+        "unreadable lines kept": sum(unread) / len(unread),
+        "reliability": rows,
+        "languages": languages,
+    }
+    options.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    print(json.dumps({key: result[key] for key in ("expected calibration error", "unreadable lines kept")}))
+
+
+def _rate(read: list[tuple[Read, float]], page: DrawnPage) -> float:
+    """Character error rate of what is answered by default."""
+    kept = [line for line, confidence in read if confidence >= MIN_CONFIDENCE]
+    return errors(kept, page.lines) / sum(len(line.text) for line in page.lines)
+
+
+def _language(language: Language, rates: dict[str, float], lines: list[Judged]) -> dict[str, object]:
+    return {
+        "script": language.script,
+        "CER": {name: round(rate, 4) for name, rate in rates.items()},
+        "kept": round(sum(line.confidence >= MIN_CONFIDENCE for line in lines) / max(len(lines), 1), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text that is hard to read, through the real models: turned, tiny, spread over a panorama, in scripts unknown."""
+
+from __future__ import annotations
+
+import pytest
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, text_pb2
+from imagier_client import samples
+from PIL import Image, ImageDraw, ImageFont
+from real_server import encoded
+
+Stub = annotator_pb2_grpc.AnnotatorServiceStub
+LINES = (
+    "Fresh bread every morning",
+    "Closed on Mondays",
+    "Rooms from 45 to 80",
+    "Mind the step",
+    "Platform 3, to the harbour",
+)
+
+
+def read(stub: Stub, picture: Image.Image, **options: object) -> text_pb2.TextResult:
+    answer = stub.Annotate(annotator_pb2.AnnotateRequest(image=encoded(picture), text=text_pb2.TextOptions(**options)))
+    assert answer.text.status.code == 0
+    return answer.text
+
+
+def page(width: int, height: int, *places: tuple[int, int], size: int = 28) -> Image.Image:
+    """`LINES`, each at its place."""
+    picture = Image.new("RGB", (width, height), "white")
+    for line, place in zip(LINES, places, strict=False):
+        ImageDraw.Draw(picture).text(place, line, "black", ImageFont.load_default(size))
+    return picture
+
+
+LIST = page(700, 560, *((60, 60 + 90 * row) for row in range(len(LINES))))
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270, 20])
+def test_a_turned_page_reads_as_the_upright_one(stub: Stub, degrees: float) -> None:
+    found = read(stub, LIST.rotate(degrees, expand=True, fillcolor="white"), words=True)
+    assert tuple(line.text for line in found.lines) == LINES
+    assert found.text == "\n".join(LINES)
+    assert [word.text for word in found.lines[1].words] == ["Closed", "on", "Mondays"]
+
+
+def test_polygons_lie_in_the_picture_as_the_caller_sees_it(stub: Stub) -> None:
+    """Turned to the left: the first line runs up the left side, from its lower end."""
+    first = read(stub, LIST.rotate(90, expand=True)).lines[0].polygon
+    (begin, end, _, below) = ((point.x, point.y) for point in first)
+    assert begin == pytest.approx((60, 640), abs=20)
+    assert end[0] == pytest.approx(begin[0], abs=6)
+    assert end[1] < begin[1] - 250
+    assert below[0] > begin[0] + 15
+
+
+def test_words_all_over_a_panorama(stub: Stub) -> None:
+    places = [(300 + 2600 * column, 200 + 150 * column) for column in range(4)]
+    assert {line.text for line in read(stub, page(12000, 1100, *places)).lines} == set(LINES[:4])
+
+
+def test_a_label_of_eighty_pixels(stub: Stub) -> None:
+    picture = Image.new("RGB", (80, 28), "white")
+    ImageDraw.Draw(picture).text((6, 6), "EXIT 24", "black", ImageFont.load_default(15))
+    assert [line.text for line in read(stub, picture).lines] == ["EXIT 24"]
+
+
+def test_small_print_on_a_large_page(stub: Stub) -> None:
+    """Letters of eleven pixels on a page of 3 500: six, as the overview shows them."""
+    picture = page(2480, 3508, *((400, 400 + 60 * row) for row in range(len(LINES))), size=11)
+    assert tuple(line.text for line in read(stub, picture).lines) == LINES
+
+
+def test_columns_of_characters_are_read_downwards(stub: Stub) -> None:
+    lines = {line.text: line.polygon for line in read(stub, samples.tea_house()).lines}
+    downwards = [text for text, (begin, end, *_) in lines.items() if end.y - begin.y > 2 * abs(end.x - begin.x)]
+    assert downwards
+    assert all(character > "\u3000" for text in downwards for character in text)
+
+
+def test_the_catalogue_says_what_can_be_read(stub: Stub) -> None:
+    (text,) = (task for task in stub.GetCatalog(catalog_pb2.GetCatalogRequest()).tasks if task.name == "text")
+    assert set(text.scripts) == {"Latn", "Hans", "Hant", "Jpan"}
+    assert {"page_pixels", "letter_height_pixels", "lines"} <= {limit.name for limit in text.limits}
