@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime as dt
 import io
 import json
 import time
@@ -210,7 +211,16 @@ def main() -> None:
     print("\nMilliseconds a picture: " + ", ".join(f"{name} {each:.1f}" for name, each in milliseconds.items()))
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(
-        json.dumps({"groups": rows, "milliseconds a picture": milliseconds}, indent=2) + "\n", "utf-8"
+        json.dumps(
+            {
+                "date": dt.datetime.now(dt.UTC).date().isoformat(),
+                "groups": rows,
+                "milliseconds a picture": milliseconds,
+            },
+            indent=2,
+        )
+        + "\n",
+        "utf-8",
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, text_pb2
 from imagier_client import samples
+from imagier_client.fonts import font_for
 from PIL import Image, ImageDraw, ImageFont
 from real_server import encoded
 
@@ -76,6 +77,31 @@ def test_columns_of_characters_are_read_downwards(stub: Stub) -> None:
     downwards = [text for text, (begin, end, *_) in lines.items() if end.y - begin.y > 2 * abs(end.x - begin.x)]
     assert downwards
     assert all(character > "\u3000" for text in downwards for character in text)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("Latn", "Où êtes-vous né, garçon ?"),
+        ("Latn", "Łąka za młynem, źrebię"),
+        ("Hans", "请随手关门"),
+        ("Hant", "門外有兩個蘋果"),
+        ("Jpan", "りんごとパン"),
+        ("Cyrl", "Закрывайте калитку"),
+        ("Grek", "Κλείστε την πόρτα"),
+    ],
+)
+def test_scripts_are_read_as_the_catalogue_says(stub: Stub, script: str, words: str) -> None:
+    (task,) = (task for task in stub.GetCatalog(catalog_pb2.GetCatalogRequest()).tasks if task.name == "text")
+    picture = Image.new("RGB", (640, 120), "white")
+    font = font_for(words, 40)
+    assert font is not None
+    ImageDraw.Draw(picture).text((40, 30), words, "black", font)
+    found = "".join(line.text for line in read(stub, picture).lines)
+    if script in task.scripts:
+        assert found.replace(" ", "") == words.replace(" ", "")
+    else:
+        assert not set(found) & set(words) - {" "}
 
 
 def test_the_catalogue_says_what_can_be_read(stub: Stub) -> None:

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/quality.md out of benchmarks/results/*.json: the last step of `make quality`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "quality.md"
+HEAD = """\
+# How good it is
+
+Made by `make quality` out of the files in [`benchmarks/results`](../benchmarks/results): do not edit. Without arguments it
+measures what it can draw by itself; `PICTURES=`, `CAPTIONS=` and `SAMPLES=` name folders of labelled photographs, captioned ones
+and pictures with text, which are not ours to ship. What a figure means for a caller stands in [tags.md](tags.md),
+[text.md](text.md) and [server.md](server.md).
+"""
+
+Row = Sequence[object]
+
+
+def result(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+
+
+def section(title: str, source: str, data: str, date: str, *parts: str) -> str:
+    return "\n\n".join((f"## {title}", f"`benchmarks/{source}.py`, {date}: {data}.", *parts))
+
+
+def table(head: Row, rows: Iterable[Row]) -> str:
+    """Figures to three digits, beside their names."""
+
+    def cell(value: object) -> str:
+        return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
+
+
+def tags_as_their_source() -> str:
+    figures = result("tags_quality")
+    rows = [
+        ("top-1", figures["top1"]),
+        ("top-5", figures["top5"]),
+        ("top-1 of the source, in PyTorch", figures["source_top1"]),
+        ("same five best as the source, of the same pixels", figures["same_five_best"]),
+        ("largest difference of a score", f"{figures['score_difference']:.0e}"),
+    ]
+    data = f"{figures['pictures']} {figures['data']}"
+    return section("The tagger beside its source", "tags_quality", data, figures["date"], table(("", ""), rows))
+
+
+def tags_calibrated() -> str:
+    figures = result("tags_calibration")
+    calibration, constants = figures["calibration"], figures["constants"]
+    reliability = table(
+        ("score from", "classes", "mean score", "right"),
+        (
+            (f"{row['from']:.1f}", row["count"], row["score"], row["right"])
+            for row in calibration["classes_with_ours"]["bins"]
+        ),
+    )
+    errors = table(
+        ("expected calibration error", "raw", "calibrated"),
+        [
+            (
+                name,
+                calibration[f"{key}_raw"]["expected_calibration_error"],
+                calibration[f"{key}_with_ours"]["expected_calibration_error"],
+            )
+            for name, key in (("best class", "classes"), ("parents", "parents"))
+        ],
+    )
+    thresholds = table(
+        ("min_score", "precision, labelled", "precision, captioned", "tags a photograph", "without any"),
+        (
+            (
+                f"**{threshold}**" if float(threshold) == constants["min_score"] else threshold,
+                row["labelled"]["precision"],
+                row["captions"]["precision"],
+                row["captions"]["tags"],
+                row["captions"]["without_tags"],
+            )
+            for threshold, row in figures["by_threshold"].items()
+        ),
+    )
+    unseen = figures["unseen_photographs"]
+    words = (
+        f"On {unseen['photographs']} other captioned photographs, used for no decision: precision {unseen['precision']:.3f}, "
+        f"{unseen['tags']:.2f} tags each, {unseen['without_tags']:.0%} without any, "
+        f"{unseen['contradictions']['pictures']} with tags that contradict one another "
+        f"({unseen['contradictions_of_the_first_version']['pictures']} before the rule). "
+        "Captions leave things out: precision by captions is a lower bound."
+    )
+    data = f"{figures['labelled']}; {figures['captioned']}"
+    return section("Scores of tags", "tags_calibration", data, figures["date"], errors, reliability, thresholds, words)
+
+
+def tags_by_crops() -> str:
+    figures = result("tags_crops")
+    ordinary = table(
+        ("ordinary photographs", "inferences", "top-1", "top-5"),
+        ((name, row["inferences"], row["top1"], row["top5"]) for name, row in figures["ordinary"].items()),
+    )
+    wide = table(
+        ("panoramas, by aspect", "labels named, centre", "by crops", "precision, centre", "by crops", "inferences"),
+        (
+            (
+                f"{centre['aspect']:.1f}",
+                centre["labels_named"],
+                crops["labels_named"],
+                centre["precision"],
+                crops["precision"],
+                crops["inferences"],
+            )
+            for centre, crops in (tuple(rows.values()) for rows in figures["panoramas"].values())
+        ),
+    )
+    return section("One look or several", "tags_crops", figures["data"], figures["date"], ordinary, wide)
+
+
+def text_beside_rapidocr() -> str:
+    figures = result("text_quality")
+    rows = (
+        (name, row["pictures"], row["matched lines"], row["unmatched lines"], row["distance of matched"], *_rates(row))
+        for name, row in figures["groups"].items()
+    )
+    head = ("", "pictures", "matched lines", "unmatched", "distance", "our CER", "RapidOCR's CER")
+    times = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in figures["milliseconds a picture"].items())
+    data = "pages, scans, signs and menus drawn in three languages, and sample pictures; both in one process, on the same graphs"
+    return section(
+        "Ordinary pages", "text_quality", data, figures["date"], table(head, rows), f"Milliseconds a picture: {times}."
+    )
+
+
+def _rates(row: dict[str, float | None]) -> tuple[object, object]:
+    return tuple("" if row[key] is None else f"{row[key]:.4f}" for key in ("our CER", "their CER"))  # type: ignore[return-value]
+
+
+def text_that_is_hard() -> str:
+    figures = result("text_hard")
+    rows = (
+        (name, row["pages"], *(f"{row[key]:.4f}" for key in ("our CER", "RapidOCR's CER", "our CER, order included")))
+        for name, row in figures["groups"].items()
+    )
+    head = ("", "pages", "our CER", "RapidOCR's CER", "ours, reading order included")
+    words = "The last column compares all that was read, in the order in which it was answered; blanks do not count."
+    return section(
+        "Turned, long, tiny, in columns", "text_hard", "drawn pages", figures["date"], table(head, rows), words
+    )
+
+
+def text_in_scripts() -> str:
+    figures = result("text_scripts")
+    wears = list(next(iter(figures["languages"].values()))["CER"])
+    languages = table(
+        ("language", "script", *wears, "lines kept"),
+        (
+            (tag, row["script"], *(f"{rate:.3f}" for rate in row["CER"].values()), row["kept"])
+            for tag, row in figures["languages"].items()
+        ),
+    )
+    reliability = table(
+        ("confidence from", "lines", "mean confidence", "right"),
+        ((f"{row['from']:.1f}", row["lines"], row["confidence"], row["right"]) for row in figures["reliability"]),
+    )
+    words = (
+        f"Expected calibration error {figures['expected calibration error']:.3f}. Of the lines in scripts that are not read, "
+        f"{figures['unreadable lines kept']:.1%} have a confidence of 0.5 or more. CER is that of the answer by default: "
+        "a line that is left out counts as lost."
+    )
+    return section(
+        "Languages, scripts, confidence",
+        "text_scripts",
+        figures["data"],
+        figures["date"],
+        languages,
+        reliability,
+        words,
+    )
+
+
+def worst_pictures() -> str:
+    figures = result("worst_picture")
+    names = {
+        "decoder_mib": "decoder, MiB",
+        "decoder_cpu_seconds": "decoder, CPU seconds",
+        "gateway_mib": "gateway, MiB",
+        "gateway_cpu_seconds": "gateway, CPU seconds",
+        "engine_mib": "engine, MiB",
+        "engine_cpu_seconds": "engine, CPU seconds",
+        "seconds": "whole request, seconds",
+    }
+    rows = ((label, figures["worst"][key][key], figures["worst"][key]["picture"]) for key, label in names.items())
+    data = f"{figures['data']}; {figures['cores']} cores, load {figures['load_at_start']} at the start"
+    return section(
+        "The worst picture that is accepted",
+        "worst_picture",
+        data,
+        figures["date"],
+        table(("", "worst", "which"), rows),
+    )
+
+
+def main() -> None:
+    parts = (
+        tags_as_their_source(),
+        tags_calibrated(),
+        tags_by_crops(),
+        text_beside_rapidocr(),
+        text_that_is_hard(),
+        text_in_scripts(),
+        worst_pictures(),
+    )
+    PAGE.write_text("\n\n".join((HEAD.rstrip(), *parts)) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
