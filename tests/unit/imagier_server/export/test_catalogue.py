@@ -82,7 +82,7 @@ def test_the_config_serves_interactive_and_bulk_callers_with_bounded_queues(row)
     assert 0 < policy.max_queue_size <= 512
     (group,) = config.instance_group
     assert group.kind == model_config_pb2.ModelInstanceGroup.KIND_AUTO
-    assert group.count == (1 if row.role == "text_detector" else 2), "docs/models.md says why"
+    assert group.count == 2, "docs/models.md says why"
     assert {"intra_op_thread_count", "inter_op_thread_count"} <= set(config.parameters)
 
 
