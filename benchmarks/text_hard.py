@@ -20,10 +20,11 @@ from pathlib import Path
 from imagier_server.messages import TextOptions
 from imagier_server.tasks.text import TextTask
 from PIL import Image, ImageDraw
+from rapidfuzz.distance.Levenshtein import distance as edits
 from rapidocr import RapidOCR
 from text_corpus import PROSE, SIGNS
 from text_pages import DrawnPage, WrittenLine, font, pages
-from text_quality import ROOT, InProcess, Read, edits, errors, our_reading, their_reading
+from text_quality import ROOT, InProcess, Read, errors, our_reading, their_reading
 
 PAPER, INK = (250, 248, 240), (24, 24, 30)
 JAPANESE = (

@@ -26,6 +26,7 @@ from imagier_server.decode.formats import sniff
 from imagier_server.messages import Picture, Tensors, TextOptions
 from imagier_server.tasks.text import TextTask
 from imagier_server.timings import Stage
+from rapidfuzz.distance.Levenshtein import distance as edits
 from rapidocr import RapidOCR
 from text_pages import WrittenLine, pages
 
@@ -106,16 +107,6 @@ class Score:
             "our CER": self.our_errors / self.characters if self.characters else None,
             "their CER": self.their_errors / self.characters if self.characters else None,
         }
-
-
-def edits(first: Sequence[str], second: Sequence[str]) -> int:
-    """Levenshtein's distance: the fewest insertions, deletions and replacements between the two."""
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        above, row[0] = row[0], i
-        for j, b in enumerate(second, 1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (a != b))
-    return row[-1]
 
 
 def match(ours: Sequence[Read], theirs: Sequence[Read]) -> list[tuple[Read, Read]]:

@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from imagier_server.messages import TextOptions
 from imagier_server.tasks.text import MIN_CONFIDENCE, TextTask
+from rapidfuzz.distance.Levenshtein import distance as edits
 from text_languages import LANGUAGES, READ, Language, language_pages
 from text_pages import DrawnPage
-from text_quality import ROOT, InProcess, Read, edits, errors, our_reading
+from text_quality import ROOT, InProcess, Read, errors, our_reading
 
 BINS = 10
 
