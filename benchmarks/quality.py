@@ -126,7 +126,14 @@ def tags_by_crops() -> str:
 def text_beside_rapidocr() -> str:
     figures = result("text_quality")
     rows = (
-        (name, row["pictures"], row["matched lines"], row["unmatched lines"], row["distance of matched"], *_rates(row))
+        (
+            name,
+            row["pictures"],
+            row["matched lines"],
+            row["unmatched lines"],
+            row["distance of matched"],
+            *_rates(row, "our CER", "their CER"),
+        )
         for name, row in figures["groups"].items()
     )
     head = ("", "pictures", "matched lines", "unmatched", "distance", "our CER", "RapidOCR's CER")
@@ -137,14 +144,14 @@ def text_beside_rapidocr() -> str:
     )
 
 
-def _rates(row: dict[str, float | None]) -> tuple[object, object]:
-    return tuple("" if row[key] is None else f"{row[key]:.4f}" for key in ("our CER", "their CER"))  # type: ignore[return-value]
+def _rates(row: dict[str, float | None], *names: str) -> list[str]:
+    return ["" if rate is None else f"{rate:.4f}" for rate in map(row.__getitem__, names)]
 
 
 def text_that_is_hard() -> str:
     figures = result("text_hard")
     rows = (
-        (name, row["pages"], *(f"{row[key]:.4f}" for key in ("our CER", "RapidOCR's CER", "our CER, order included")))
+        (name, row["pages"], *_rates(row, "our CER", "RapidOCR's CER", "our CER, order included"))
         for name, row in figures["groups"].items()
     )
     head = ("", "pages", "our CER", "RapidOCR's CER", "ours, reading order included")

@@ -33,6 +33,10 @@ JAPANESE = (
 )
 
 
+SCATTERED = {"small print on A4", "panoramas of 12 000 pixels"}
+"""Groups whose pages have no one order."""
+
+
 @dataclass(slots=True)
 class Sum:
     """Over a group: characters, and the edits to make them of what was read where it stands, and of the whole in its order."""
@@ -43,12 +47,12 @@ class Sum:
     theirs: int = 0
     order: int = 0
 
-    def row(self) -> dict[str, float]:
+    def row(self, name: str) -> dict[str, float | None]:
         return {
             "pages": self.pages,
             "our CER": self.ours / self.characters,
             "RapidOCR's CER": self.theirs / self.characters,
-            "our CER, order included": self.order / self.characters,
+            "our CER, order included": None if name in SCATTERED else self.order / self.characters,
         }
 
 
@@ -216,11 +220,11 @@ def main() -> None:
             total.theirs += errors(their_reading(engine, file.getvalue()), page.lines)
             total.order += whole(read, page.lines)
         for group, total in sums.items():
-            print(group, {key: round(value, 4) for key, value in total.row().items()}, flush=True)
+            print(group, total.row(group), flush=True)
     if not options.only:
         result = {
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
-            "groups": {name: each.row() for name, each in sums.items()},
+            "groups": {name: each.row(name) for name, each in sums.items()},
         }
         options.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
