@@ -125,15 +125,9 @@ def tags_by_crops() -> str:
 
 def text_beside_rapidocr() -> str:
     figures = result("text_quality")
+    counts = ("pictures", "matched lines", "unmatched lines", "distance of matched")
     rows = (
-        (
-            name,
-            row["pictures"],
-            row["matched lines"],
-            row["unmatched lines"],
-            row["distance of matched"],
-            *_rates(row, "our CER", "their CER"),
-        )
+        (name, *map(row.__getitem__, counts), *_rates(row, "our CER", "their CER"))
         for name, row in figures["groups"].items()
     )
     head = ("", "pictures", "matched lines", "unmatched", "distance", "our CER", "RapidOCR's CER")
