@@ -207,8 +207,9 @@ def worst_pictures() -> str:
     )
 
 
-def main() -> None:
-    parts = (
+def page() -> str:
+    """All of docs/quality.md."""
+    sections = (
         tags_as_their_source(),
         tags_calibrated(),
         tags_by_crops(),
@@ -217,8 +218,8 @@ def main() -> None:
         text_in_scripts(),
         worst_pictures(),
     )
-    PAGE.write_text("\n\n".join((HEAD.rstrip(), *parts)) + "\n", "utf-8")
+    return "\n\n".join((HEAD.rstrip(), *sections)) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.write_text(page(), "utf-8")

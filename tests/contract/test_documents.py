@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -42,3 +43,8 @@ def test_every_link_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    written = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
+    assert written == runpy.run_path(str(ROOT / "benchmarks" / "quality.py"))["page"]()
