@@ -86,8 +86,8 @@ def reading_scale(width: int, height: int) -> float:
 def overview(page: Pixels) -> View:
     """All of `page` (height, width, 3), shrunk to about `MAX_SIDE` if it is larger and enlarged if it is small."""
     short, long = sorted(page.shape[:2])
-    # A strip is not enlarged beyond what a page is: its letters would become too large for the detector.
-    enlarged = min(MIN_SIDE / short, MAX_SIDE / long, ENLARGED)
+    # Nothing is enlarged beyond one tile: the letters of a word that fills its picture would become too large for the detector.
+    enlarged = min(MIN_SIDE / short, CANVAS_SIDES[-1] / long, ENLARGED)
     return _view(page, enlarged if enlarged > 1 else min(1.0, max(MAX_SIDE / long, MIN_SIDE / short)))
 
 

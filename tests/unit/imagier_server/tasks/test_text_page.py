@@ -99,7 +99,8 @@ def test_a_page_of_one_tile_is_padded():
 def test_a_small_picture_is_enlarged():
     assert overview(page(500, 400)).height == MIN_SIDE
     assert overview(page(150, 100)).scale == (ENLARGED, ENLARGED)
-    assert overview(page(1672, 122)).width == MAX_SIDE
+    assert overview(page(800, 300)).width == CANVAS_SIDES[-1]
+    assert overview(page(1672, 122)).scale == (1.0, 1.0)
 
 
 def test_a_large_picture_is_shrunk():
