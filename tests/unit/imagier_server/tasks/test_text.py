@@ -45,7 +45,9 @@ class Scripted:
         self.asked.append((model, pixels.shape))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0)
+        turn = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(turn.set_result, None)
+        await turn  # whoever else is ready begins before this one ends
         self.at_once -= 1
         if model == self.broken:
             raise EngineUnavailableError("Triton does not answer")
