@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
-from imagier_client import annotating
+from imagier_client import command as command_module
 from imagier_client.cli import main
 from lxml import etree
 from PIL import Image
@@ -324,7 +324,7 @@ signal.sigwait({signal.SIGTERM})
             "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {15})" + stand_in,
             address,
         )
-        monkeypatch.setattr(annotating, "running", lambda show: running(show, command))
+        monkeypatch.setattr(command_module, "running", lambda show: running(show, command))
         assert await run(folder) == 0
     out, err = capsys.readouterr()
     assert out.count("Rue des Lilas") == 3
@@ -335,14 +335,14 @@ async def test_a_server_that_does_not_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = (sys.executable, "-c", "import sys; print('no models', file=sys.stderr); sys.exit(4)")
-    monkeypatch.setattr(annotating, "running", lambda show: running(show, command))
+    monkeypatch.setattr(command_module, "running", lambda show: running(show, command))
     assert await run(folder) == 3
     err = capsys.readouterr().err
     assert "no models" in err
     assert "status 4" in err
 
 
-running = annotating.running
+running = command_module.running
 
 
 async def test_a_language_that_nobody_speaks_is_noted_once(

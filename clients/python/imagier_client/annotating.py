@@ -5,22 +5,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 from imagier_client.aio import AsyncClient
+from imagier_client.command import ALL_GOOD, NO_SERVER, SOME_FAILED, USAGE, listed, run, server
 from imagier_client.documents import STDOUT, STYLES, Documents
 from imagier_client.drawing import DrawingError, Drawings
 from imagier_client.errors import ImagierClientError, UnreadableFileError
-from imagier_client.local_server import ServerStartError, running
+from imagier_client.local_server import ServerStartError
 from imagier_client.messages import Annotation, TagsOptions, TextOptions
 from imagier_client.paths import find_pictures
 from imagier_client.printing import Printer, failures
 
-ALL_GOOD, SOME_FAILED, USAGE, NO_SERVER, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 TASKS = ("tags", "text")
 FONTS_HINT = "pip install 'imagier[fonts]' brings one for Chinese and Japanese"
 
@@ -30,15 +28,7 @@ Found = tuple[Path, UnreadableFileError | None]
 
 def annotate(argv: Sequence[str]) -> int:
     """Runs `imagier annotate`; returns the exit status: 0, 1 some pictures failed, 2 usage, 3 no server, 130 Ctrl-C."""
-    options = arguments(argv)
-    try:
-        return asyncio.run(_annotate(options))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; nobody must hear of it when the interpreter flushes what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    return run(_annotate(arguments(argv)))
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -57,7 +47,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--languages",
-        type=_list,
+        type=listed,
         default=("en",),
         metavar="LIST",
         help="languages of names, best first: en,fr,zh (default: en)",
@@ -157,7 +147,7 @@ async def _answers(
     lost: ImagierClientError | None = None
     # A server takes a while to start; a mistyped name should not.
     if len(done) < len(pictures):
-        async with _server(options.server, printer) as address, AsyncClient(address) as client:
+        async with server(options.server, printer) as address, AsyncClient(address) as client:
             answers = client.annotate_many(
                 ((place, path) for place, (path, error) in enumerate(pictures) if error is None),
                 tags="tags" in options.tasks and TagsOptions(max_tags=options.max_tags, min_score=options.min_score),
@@ -181,24 +171,8 @@ async def _answers(
         raise lost
 
 
-@asynccontextmanager
-async def _server(address: str | None, printer: Printer) -> AsyncGenerator[str, None]:
-    if address is not None:
-        yield address
-        return
-    with ExitStack() as stack:
-        stack.callback(printer.started)
-        async with running(printer.starting) as own:
-            stack.close()
-            yield own
-
-
-def _list(argument: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in argument.split(",") if part.strip())
-
-
 def _tasks(argument: str) -> tuple[str, ...]:
-    tasks = _list(argument)
+    tasks = listed(argument)
     if not tasks or not set(tasks) <= set(TASKS):
         raise argparse.ArgumentTypeError(f"choose from {','.join(TASKS)}")
     return tasks

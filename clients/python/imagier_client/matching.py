@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 from imagier_client.aio import AsyncClient
-from imagier_client.annotating import ALL_GOOD, BROKEN_PIPE, INTERRUPTED, NO_SERVER, SOME_FAILED, USAGE
+from imagier_client.command import ALL_GOOD, NO_SERVER, SOME_FAILED, USAGE, listed, run, server
 from imagier_client.errors import ImagierClientError, InvalidRequestError
 from imagier_client.keywords import KeywordMatch, KeywordMatches
-from imagier_client.local_server import ServerStartError, running
+from imagier_client.local_server import ServerStartError
 from imagier_client.printing import Printer
 
 STDIN = "-"
@@ -24,30 +21,32 @@ STDIN = "-"
 
 def keywords(argv: Sequence[str]) -> int:
     """Runs `imagier keywords`; returns the exit status: 0, 1 refused, 2 usage, 3 no server, 130 Ctrl-C."""
-    options = arguments(argv)
+    return run(_keywords(arguments(argv)))
+
+
+async def _keywords(options: argparse.Namespace) -> int:
     printer = Printer("jsonl", options.languages, 0)
     try:
-        listed = read(options.file)
-        found = asyncio.run(_match(listed, options, printer))
-        for language in found.unknown_languages:
-            printer.note(f"imagier keywords: no names in {language}; English stands in")
-        for line in lines(found, options.format, options.languages):
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        keywords = read(options.file)
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return BROKEN_PIPE
         printer.note(f"imagier keywords: {options.file}: {error.strerror}")
         return USAGE
+    try:
+        async with server(options.server, printer) as address, AsyncClient(address) as client:
+            found = await client.match_keywords(
+                keywords, languages=options.languages, keyword_languages=options.written_in
+            )
     except InvalidRequestError as error:
         printer.note(f"imagier keywords: {error}" + (f" ({error.field})" if error.field else ""))
         return SOME_FAILED
     except (ImagierClientError, ServerStartError) as error:
         printer.note(f"imagier keywords: {error}")
         return NO_SERVER
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    for language in found.unknown_languages:
+        printer.note(f"imagier keywords: no names in {language}; English stands in")
+    for line in lines(found, options.format, options.languages):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
     return ALL_GOOD
 
 
@@ -66,13 +65,13 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--languages",
-        type=_list,
+        type=listed,
         default=("en",),
         metavar="LIST",
         help="languages of names: en,fr,zh (default: en)",
     )
     parser.add_argument(
-        "--written-in", type=_list, default=(), metavar="LIST", help="languages of the keywords (default: all)"
+        "--written-in", type=listed, default=(), metavar="LIST", help="languages of the keywords (default: all)"
     )
     parser.add_argument("--format", choices=("tsv", "jsonl"), default="tsv", help="what to write (default: tsv)")
     parser.add_argument("--server", metavar="HOST:PORT", help="a server that runs already")
@@ -115,10 +114,6 @@ def lines(found: KeywordMatches, style: str, languages: Sequence[str]) -> Iterat
             yield "\t".join((keyword, meaning.kind, meaning.id, *names))
 
 
-def _list(argument: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in argument.split(",") if part.strip())
-
-
 def _json(match: KeywordMatch) -> str:
     meanings = [
         {
@@ -130,14 +125,3 @@ def _json(match: KeywordMatch) -> str:
         for meaning in match.meanings
     ]
     return json.dumps({"keyword": match.keyword, "meanings": meanings}, ensure_ascii=False)
-
-
-async def _match(listed: Sequence[str], options: argparse.Namespace, printer: Printer) -> KeywordMatches:
-    async with AsyncExitStack() as stack:
-        address = options.server
-        if address is None:
-            stack.callback(printer.started)
-            address = await stack.enter_async_context(running(printer.starting))
-            printer.started()
-        client = await stack.enter_async_context(AsyncClient(address))
-        return await client.match_keywords(listed, languages=options.languages, keyword_languages=options.written_in)

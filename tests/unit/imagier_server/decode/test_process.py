@@ -99,10 +99,12 @@ def test_what_fits_is_a_picture(start: Starter) -> None:
         "os.write(connection.fileno(), struct.pack('!i', 9))",  # a message that never comes
         "size(b'h', 100, 10)",
         # Each byte comes in time, with a timer's ticks, the whole never.
-        "os.write(connection.fileno(), struct.pack('!i', 200))\n"
-        "signal.signal(signal.SIGALRM, lambda *_: os.write(connection.fileno(), b'x'))\n"
-        "signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)\n"
-        "while True: signal.pause()",
+        (
+            "os.write(connection.fileno(), struct.pack('!i', 200))\n"
+            "signal.signal(signal.SIGALRM, lambda *_: os.write(connection.fileno(), b'x'))\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)\n"
+            "while True: signal.pause()"
+        ),
     ],
 )
 def test_time_is_that_of_the_whole_decode(start: Starter, answer: str) -> None:
