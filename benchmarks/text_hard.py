@@ -154,6 +154,15 @@ def sized_pages() -> Iterator[tuple[str, DrawnPage]]:
             words = dice.choice(dice.choice(SIGNS["en"]))
             page.write(sign * 1180 + dice.randint(10, 300), dice.randint(50, height - 100), words, size, "en")
         yield "panoramas of 12 000 pixels", page.drawn()
+    for width, height, size, words in (
+        (800, 300, 96, "HARBOUR"),
+        (2000, 1500, 400, "HARBOUR"),
+        (3000, 2000, 600, "CAFE"),
+        (4000, 3000, 700, "MARKET"),
+    ):
+        page = _Paper(width, height)
+        page.write(width * 0.07, height * 0.25, words, size, "en")
+        yield "a word that fills its picture", page.drawn()
     page = _Paper(700, 7000)
     for part in range(10):
         page.prose((50, 50 + 680 * part), 580, 22, "en", random.Random(part))

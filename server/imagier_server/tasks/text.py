@@ -19,7 +19,15 @@ from imagier_server.tasks.task import LimitInfo, OptionInfo, Steps
 from imagier_server.tasks.text_boxes import MAX_LINES, Quads, find_boxes
 from imagier_server.tasks.text_directions import first_ways, other_ways, reading_quads
 from imagier_server.tasks.text_lines import HEIGHT, WIDTHS, Batch, Line, cut_lines, orienter_batches, recognizer_batches
-from imagier_server.tasks.text_page import MAX_PIXELS, View, closer_view, join_boxes, overview, reading_scale
+from imagier_server.tasks.text_page import (
+    MAX_PIXELS,
+    View,
+    closer_view,
+    farther_view,
+    join_boxes,
+    overview,
+    reading_scale,
+)
 from imagier_server.tasks.text_reading import Character, join, likely_right, read_characters, split_words
 from imagier_server.timings import Stage
 
@@ -103,13 +111,18 @@ class TextTask:
         return await steps.compute(Stage.FINISH, finish, picture, readings, options)
 
     async def _find(self, page: Pixels, steps: Steps) -> Quads:
-        """Boxes in `page`: as the overview shows them, or a closer view where that shows small print."""
+        """Boxes in `page`: as the overview shows them; small print as a closer view does, huge letters as one from farther away."""
         view = await steps.compute(Stage.PREPARE, overview, page)
-        far = await _detect(page, view, steps)
-        nearer = await steps.compute(Stage.PREPARE, closer_view, page, view, far)
-        if nearer is None:
-            return far
-        return await steps.compute(Stage.PREPARE, join_boxes, far, await _detect(page, nearer, steps), max(view.scale))
+        quads = await _detect(page, view, steps)
+        farther = await steps.compute(Stage.PREPARE, farther_view, page, view, quads)
+        closer = await steps.compute(Stage.PREPARE, closer_view, page, view, quads)
+        if closer is not None:
+            near = await _detect(page, closer, steps)
+            quads = await steps.compute(Stage.PREPARE, join_boxes, quads, near, max(view.scale))
+        if farther is not None:
+            far = await _detect(page, farther, steps)
+            quads = await steps.compute(Stage.PREPARE, join_boxes, far, quads, max(farther.scale))
+        return quads
 
     async def _read(self, lines: Sequence[Line], steps: Steps) -> list[Reading]:
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)

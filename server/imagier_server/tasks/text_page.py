@@ -43,7 +43,10 @@ SMALL = 13.5
 
 CLOSER = 2.0
 LARGE = 64.0
-"""In the overview; what is that high may fall to pieces in the closer view."""
+"""In a view; what is that high may fall to pieces in one that is closer."""
+
+HUGE = 160.0
+"""In the overview; what is that high may fall to pieces even there."""
 
 PADDING = 0
 
@@ -95,25 +98,38 @@ def closer_view(page: Pixels, view: View, quads: Quads) -> View | None:
     """`page` nearer than in `view`, if there is more to see and the `quads` (in the page) found there are mostly small print."""
     if max(view.scale) >= 1 or not len(quads):
         return None
-    heights = np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1)
-    if np.median(heights) * max(view.scale) > SMALL:
+    if np.median(_heights(quads)) * max(view.scale) > SMALL:
         return None
     return _view(page, min(1.0, CLOSER * max(view.scale)))
 
 
+def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
+    """All of `page` on one tile, if `view` has several and one of the `quads` (in the page) found there is high enough to be a piece."""
+    if len(view.tiles) == 1 or not len(quads) or _heights(quads).max() * max(view.scale) < HUGE:
+        return None
+    return _view(page, CANVAS_SIDES[-1] / max(page.shape))
+
+
 def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
-    """The boxes of a closer view (`near`), and the large ones of the overview (`far`, at `scale`) instead of their pieces."""
-    height = np.linalg.norm(far - np.roll(far, 1, axis=1), axis=2).min(axis=1)
-    middles, heights = near.mean(axis=1), np.linalg.norm(near - np.roll(near, 1, axis=1), axis=2).min(axis=1)
+    """The boxes of a view (`near`), and the large ones of one from farther away (`far`, at `scale`) instead of their pieces."""
+    middles, heights = near.mean(axis=1), _heights(near)
     kept, pieces = [], np.zeros(len(near), bool)
-    for quad in far[height * scale >= LARGE]:
-        inside = np.array([cv2.pointPolygonTest(quad, middle, False) >= 0 for middle in middles.tolist()], bool)
+    large = _heights(far) * scale >= LARGE
+    for quad, height in zip(far[large], _heights(far)[large], strict=True):
+        depth = np.array([cv2.pointPolygonTest(quad, middle, measureDist=True) for middle in middles.tolist()])
+        inside = depth >= 0
         # A block of small print that looked like one large word from afar is no word.
         if (heights[inside] < LARGE / scale / 2).sum() > 1:
             continue
         kept.append(quad)
-        pieces |= inside
+        # The last letter may stick out; small print beside it is no letter of it.
+        pieces |= inside | ((depth > -height / 2) & (heights > height / 2))
     return np.concatenate([np.reshape(kept, (-1, 4, 2)).astype(np.float32), near[~pieces]])
+
+
+def _heights(quads: Quads) -> npt.NDArray[np.float32]:
+    """The shorter side of each."""
+    return np.asarray(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1))
 
 
 def _view(page: Pixels, scale: float) -> View:

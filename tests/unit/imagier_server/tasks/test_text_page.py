@@ -15,6 +15,7 @@ from imagier_server.tasks.text_page import (
     OVERLAP,
     View,
     closer_view,
+    farther_view,
     join_boxes,
     overview,
     reading_scale,
@@ -175,6 +176,24 @@ def test_a_heading_is_not_read_in_pieces():
     near = np.stack([*SMALL_PRINT, box(120, 2010, 900, 280), box(1100, 2010, 900, 280)])
     joined = join_boxes(np.stack([*SMALL_PRINT, HEADING]), near, 0.5)
     assert sorted(joined[:, 0, 1].tolist()) == sorted([*SMALL_PRINT[:, 0, 1].tolist(), 2000])
+
+
+def test_a_last_letter_that_sticks_out_is_a_piece_and_a_caption_is_not():
+    letter, caption = box(2060, 2010, 200, 280), box(300, 2310, 900, 30)
+    joined = join_boxes(HEADING[np.newaxis], np.stack([letter, caption]), 0.5)
+    assert joined[:, 0].tolist() == [[100, 2000], [300, 2310]]
+
+
+def test_huge_letters_are_looked_at_from_farther_away():
+    view = overview(PAGE)
+    farther = farther_view(PAGE, view, box(100, 200, 3000, 500)[np.newaxis])
+    assert farther is not None
+    (tile,) = farther.tiles
+    assert tile.canvas.shape[1] == CANVAS_SIDES[-1]
+    assert farther_view(PAGE, view, HEADING[np.newaxis]) is None
+    assert farther_view(PAGE, view, np.empty((0, 4, 2), np.float32)) is None
+    small = page(900, 700)
+    assert farther_view(small, overview(small), box(50, 50, 800, 600)[np.newaxis]) is None
 
 
 def test_a_block_that_looked_like_a_word_is_no_word():
