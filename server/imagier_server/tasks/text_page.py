@@ -104,7 +104,7 @@ def closer_view(page: Pixels, view: View, quads: Quads) -> View | None:
 
 
 def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
-    """All of `page` on one tile, if `view` has several and one of the `quads` (in the page) found there is high enough to be a piece."""
+    """All of `page` on one tile, if `view` has several and one of the `quads` (in the page) is high enough to be a piece."""
     if len(view.tiles) == 1 or not len(quads) or _heights(quads).max() * max(view.scale) < HUGE:
         return None
     return _view(page, CANVAS_SIDES[-1] / max(page.shape))
