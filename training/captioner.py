@@ -22,13 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from caption_reward import Rewards
-from efficientnet_lite_pytorch import EfficientNet
-from imagier_server.export.catalogue import CATALOGUE
-from imagier_server.export.fetch import fetch
 from imagier_server.export.flickr_captioner import (
     CELLS,
     CHANNELS,
     END,
+    LENGTH,
     NEVER,
     PAD,
     SIDE,
@@ -38,6 +36,7 @@ from imagier_server.export.flickr_captioner import (
     FlickrDecoder,
     Shape,
     features,
+    load_backbone,
 )
 from PIL import Image, ImageEnhance
 from safetensors.torch import save_file
@@ -104,9 +103,7 @@ def look(archive: Path, names: list[str], kept: Path) -> None:
     """Writes the features of all views, FP16 [pictures, VIEWS, CELLS, CHANNELS], to `kept`."""
     with tarfile.open(archive) as files:
         pictures = {Path(member.name).name: files.extractfile(member).read() for member in files if member.isfile()}  # type: ignore[union-attr]
-    backbone = EfficientNet.from_name("efficientnet-lite2")
-    backbone.load_state_dict(torch.load(fetch(CATALOGUE["tagger"].source), map_location="cpu", weights_only=True))
-    backbone.eval()
+    backbone = load_backbone()
     rng = np.random.default_rng(SEED)
     unfinished = kept.with_suffix(".partial")
     rows = np.lib.format.open_memmap(unfinished, "w+", np.float16, (len(names), VIEWS, CELLS, CHANNELS))
@@ -160,9 +157,9 @@ class Average:
 
 def teach(photographs: Photographs, shape: Shape, epochs: int) -> FlickrDecoder:
     """First stage: the next word of people's captions, by cross entropy."""
-    size, rate, rng = 48, 8e-4, np.random.default_rng(SEED)
-    network = FlickrDecoder(shape, dropout=0.2)
-    average = Average(network, 0.998)
+    size, rate, rng = 24, 5e-4, np.random.default_rng(SEED)
+    network = FlickrDecoder(shape, dropout=0.15)
+    average = Average(network, 0.997)
     matrices = [weight for name, weight in network.named_parameters() if weight.ndim > 1 and "words" not in name]
     others = [weight for name, weight in network.named_parameters() if weight.ndim == 1 or "words" in name]
     optimizer = torch.optim.AdamW(
@@ -299,12 +296,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--work", type=Path, default=Path("training-work"), metavar="DIR")
-    parser.add_argument("--epochs", type=int, nargs=2, default=(11, 3), help="of the first and of the second stage")
+    parser.add_argument("--epochs", type=int, nargs=2, default=(7, 3), help="of the first and of the second stage")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "captioner" / "source", metavar="DIR")
     arguments = parser.parse_args()
     torch.manual_seed(SEED)
     arguments.work.mkdir(exist_ok=True)
-    photographs = read(arguments.data, arguments.work, Shape.length)
+    photographs = read(arguments.data, arguments.work, LENGTH)
     shape = Shape(words=len(photographs.words))
     network = refine(photographs, teach(photographs, shape, arguments.epochs[0]), arguments.epochs[1])
     save(network, photographs.words, arguments.out)

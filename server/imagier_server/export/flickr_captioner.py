@@ -6,16 +6,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from imagier_server.export.caption_search import SearchOptions
+from imagier_server.export.catalogue import CATALOGUE
+from imagier_server.export.fetch import fetch
 
 SIDE = 224
 CELLS = (SIDE // 32) ** 2
 CHANNELS = 1280
+LENGTH = 22
+"""Tokens of a caption at most, its end included."""
 PAD, START, END, UNKNOWN = range(4)
 NEVER = -1e9
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
@@ -23,14 +31,17 @@ SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of the decoder; `length` is the most tokens of a caption, its end included."""
+    """Sizes of the decoder; `length` is as LENGTH."""
 
     words: int
     width: int = 256
     heads: int = 4
     encoder_layers: int = 1
     decoder_layers: int = 3
-    length: int = 22
+    length: int = LENGTH
+
+
+SEARCH = SearchOptions(END, PAD, max_tokens=LENGTH, beams=3, candidates=3, length_penalty=0.8)
 
 
 class Attention(nn.Module):
@@ -199,6 +210,22 @@ class FlickrCaptioner(nn.Module):
     def look(self, pixels: Tensor) -> list[Tensor]:
         """UINT8 [pictures, SIDE, SIDE, 3] RGB → the decoder's memory."""
         return self.decoder.look(features(self.backbone, pixels))
+
+
+def load(weights: Path) -> FlickrCaptioner:
+    """The captioner of the decoder's `weights` (safetensors), behind the tagger's own backbone. Raises `ExportError`."""
+    state = {name: weight.float() for name, weight in load_file(weights).items()}
+    decoder = FlickrDecoder(Shape(words=len(state["words.weight"])))
+    decoder.load_state_dict(state)
+    return FlickrCaptioner(load_backbone(), decoder).eval()
+
+
+def load_backbone() -> EfficientNet:
+    """EfficientNet-Lite2 with the weights that the tagger has. Raises `ExportError`."""
+    backbone = EfficientNet.from_name("efficientnet-lite2")
+    source = CATALOGUE["tagger"].source
+    backbone.load_state_dict(torch.load(fetch(source, Path()), map_location="cpu", weights_only=True))
+    return backbone.eval()
 
 
 def features(backbone: EfficientNet, pixels: Tensor) -> Tensor:
