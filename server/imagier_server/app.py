@@ -42,6 +42,7 @@ from imagier_server.triton import TritonEngine
 
 EMBEDDED = "embedded"
 _LAG_INTERVAL = 0.25
+_REMOTE_READY_SECONDS = 3.0  # then callers are answered that the engines are away, and health says so
 
 
 async def serve(settings: Settings) -> None:
@@ -151,6 +152,10 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         service = AnnotatorService(
             pipeline, lambda: catalog(version("imagier"), tasks.values(), models, engines.ready, settings)
         )
+        # Who comes to an open door should not be told that there is no engine because nobody has looked yet.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if settings.engine == EMBEDDED else _REMOTE_READY_SECONDS):
+                await engines.wait_ready(required)
         server = await stack.enter_async_context(
             listening(
                 (settings.host, settings.port),
@@ -162,9 +167,6 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             )
         )
         stack.callback(limits.drain)
-        if settings.engine == EMBEDDED:
-            await engines.wait_ready(required)
-            await server.publish(ready=True)  # who reads our address next may ask for health first
         yield f"{settings.host}:{server.port}"
 
 

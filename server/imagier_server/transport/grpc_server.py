@@ -40,10 +40,6 @@ class GrpcServer:
     health: Health
     port: int
 
-    async def publish(self, *, ready: bool) -> None:
-        """Says so now, not at the next look."""
-        await _publish(self.health, ready=ready)
-
     async def stop(self, grace: float) -> None:
         """Says NOT_SERVING, refuses new calls, and gives those under way `grace` seconds. Liveness stays as it is.
 
