@@ -22,10 +22,11 @@ OPTIONS: Final[list[tuple[str, int | str]]] = [
     # A peer that vanished without a word is noticed while a call waits for it. Fewer pings than servers punish.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # gRPC would wait 1 s and then up to 2 min before it even tries to connect again; meanwhile each attempt fails at once.
+    # gRPC would wait 1 s and then up to 2 min before it even tries to connect again; meanwhile each attempt fails at once. All
+    # attempts of retry.py together must see a server that has come back.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
 _IPV4_LIST: Final = re.compile(r"[\d.]+:\d+(,[\d.]+:\d+)+")
