@@ -21,7 +21,7 @@ _FIRST_EJECTION_SECONDS = 0.5
 _MAX_EJECTION_SECONDS = 4.0
 # What is left of a deadline must be worth another try.
 _ROOM_SECONDS = 0.05
-# Looks in a row that are not answered until an engine counts as hung and what it holds is taken from it.
+# Looks in a row without an answer to anything, until an engine counts as hung; a single one may be slow on a busy machine.
 _HUNG = 2
 
 
@@ -43,8 +43,8 @@ class _Member:
         self.engine = engine
         self.ready: Mapping[str, bool] = {}
         self.in_flight = 0
-        self.answered = 0
         self.failures = 0
+        self.unanswered = 0
         self.epoch = 0
         self.retired = False
         self.woken = asyncio.Event()
@@ -160,8 +160,7 @@ class Engines:
             member.in_flight -= 1
             if member.retired:
                 member.woken.set()
-        member.answered += 1
-        member.failures = 0
+        member.failures = member.unanswered = 0
         return outputs
 
     async def _live(self, member: _Member) -> None:
@@ -177,18 +176,19 @@ class Engines:
             await member.engine.close()
 
     async def _look(self, member: _Member) -> None:
-        epoch, answered = member.epoch, member.answered
+        epoch = member.epoch
         try:
             ready = await member.engine.look()
         except TimeoutError:
-            if member.answered != answered:
-                return  # busy, not gone
-            self._eject(member)
-            if member.failures >= _HUNG and member.in_flight and any(each.up for each in self._members.values()):
-                # Others can have what it holds; closing is what tells the requests.
-                hung, member.engine = member.engine, self._connect(member.address)
-                await hung.close()
+            member.unanswered += 1
+            if member.unanswered >= _HUNG:
+                self._eject(member)
+                if member.in_flight and any(each.up for each in self._members.values()):
+                    # Others can have what it holds; closing is what tells the requests.
+                    hung, member.engine = member.engine, self._connect(member.address)
+                    await hung.close()
             return
+        member.unanswered = 0
         if member.epoch != epoch or member.retired:
             return  # it has failed a request meanwhile
         if not any(ready.values()):

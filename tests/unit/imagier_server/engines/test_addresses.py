@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Collection
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagier_server.engines import addresses
 from imagier_server.engines.addresses import Resolver, Target, following, look_up, parse
@@ -67,6 +67,7 @@ def test_what_is_no_address_is_refused_at_the_start(setting: str) -> None:
 HOSTS = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True)
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(HOSTS, st.integers(1, 65535)), min_size=1, max_size=4))
 def test_whatever_the_pattern_takes_is_parsed(pairs: list[tuple[str, int]]) -> None:
     setting = ",".join(f"{host}:{port}" for host, port in pairs)
