@@ -22,6 +22,9 @@ from imagier_server import embedded
 from imagier_server.admission.limits import Limits
 from imagier_server.decode.decoder import Caps
 from imagier_server.decode.pool import DecoderPool
+from imagier_server.engines.addresses import Resolver, following, parse
+from imagier_server.engines.budget import RetryBudget
+from imagier_server.engines.pool import Engines
 from imagier_server.errors import Code
 from imagier_server.logs import log
 from imagier_server.messages import ModelReference
@@ -39,6 +42,7 @@ from imagier_server.triton import TritonEngine
 
 EMBEDDED = "embedded"
 _LAG_INTERVAL = 0.25
+_REMOTE_READY_SECONDS = 3.0  # then callers are answered that the engines are away, and health says so
 
 
 async def serve(settings: Settings) -> None:
@@ -107,11 +111,26 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             )
         )
         threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
-        engine = await stack.enter_async_context(TritonEngine(models, metrics))
+        engines = await stack.enter_async_context(
+            Engines(
+                models,
+                lambda address: TritonEngine(address, models, metrics),
+                # A picture has a few inferences under way at once, and all of them may be on the engine that dies.
+                RetryBudget(settings.engine_retry_percent, burst=4 * settings.in_flight),
+                metrics,
+            )
+        )
         if settings.engine == EMBEDDED:
-            await stack.enter_async_context(_embedded(settings, tuple(models), engine, on_engine_lost))
+            await stack.enter_async_context(_embedded(settings, tuple(models), engines, on_engine_lost))
         else:
-            await engine.connect(settings.engine)
+            await stack.enter_async_context(
+                following(
+                    Resolver(parse(settings.engine)),
+                    engines.use,
+                    seconds=settings.engine_resolve_seconds,
+                    again=engines.troubled,
+                )
+            )
         http, _ = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
         stack.callback(http.server_close)
         stack.callback(http.shutdown)
@@ -126,35 +145,36 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             },
             limits=limits,
             decoder=decoders,
-            engine=engine,
+            engine=engines,
             threads=threads,
             metrics=metrics,
             deadline_seconds=settings.deadline_seconds,
             stream_in_flight=settings.stream_in_flight,
         )
         service = AnnotatorService(
-            pipeline, lambda: catalog(version("imagier"), tasks.values(), models, engine.ready, settings)
+            pipeline, lambda: catalog(version("imagier"), tasks.values(), models, engines.ready, settings)
         )
+        # Who comes to an open door should not be told that there is no engine because nobody has looked yet.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if settings.engine == EMBEDDED else _REMOTE_READY_SECONDS):
+                await engines.wait_ready(models)
         server = await stack.enter_async_context(
             listening(
                 (settings.host, settings.port),
                 service,
-                lambda: all(engine.ready.get(model, False) for model in models),
+                lambda: all(engines.ready.get(model, False) for model in models),
                 image_bytes=settings.max_image_bytes,
                 connection_streams=settings.connection_streams,
                 grace=settings.drain_seconds,
             )
         )
         stack.callback(limits.drain)
-        if settings.engine == EMBEDDED:
-            await engine.wait_ready(models)
-            await server.publish(ready=True)  # who reads our address next may ask for health first
         yield f"{settings.host}:{server.port}"
 
 
 @asynccontextmanager
 async def _embedded(
-    settings: Settings, models: Sequence[str], engine: TritonEngine, on_lost: Callable[[BaseException], None]
+    settings: Settings, models: Sequence[str], engines: Engines, on_lost: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
     """Keeps the embedded Triton running: one that ends is started again, and callers are told to retry meanwhile."""
     started = asyncio.get_running_loop().create_future()
@@ -168,11 +188,11 @@ async def _embedded(
                 async with embedded.start(
                     settings.model_repository, settings.engine_log_dir, models, progress
                 ) as triton:
-                    await engine.connect(triton.grpc_address)
+                    engines.use({triton.grpc_address})
                     if not started.done():
                         started.set_result(None)
                     status = await triton.wait()
-                    await engine.disconnect()
+                    engines.use(())
                 log(logging.ERROR, "the embedded Triton ended and is started again", status=status)
         except embedded.EmbeddedError as error:
             if started.done():

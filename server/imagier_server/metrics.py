@@ -77,7 +77,17 @@ class Metrics:
             registry=registry,
         )
 
-        self.engine_up = Gauge("imagier_engine_up", "1 while Triton answers that it is ready.", registry=registry)
+        self.engines = Gauge("imagier_engines", "Tritons known.", registry=registry)
+        self.engines_up = Gauge("imagier_engines_up", "Tritons that have at least one model ready.", registry=registry)
+        self.engine_ejections = Counter(
+            "imagier_engine_ejections_total", "Times that a Triton in use was given up.", registry=registry
+        )
+        self.engine_retries = Counter(
+            "imagier_engine_retries_total",
+            "Inference requests that one Triton has failed: sent to another, or refused that.",
+            ["outcome"],
+            registry=registry,
+        )
         self.model_ready = Gauge(
             "imagier_model_ready",
             "1 while a model is loaded and is the one that the labels belong to.",
@@ -119,6 +129,8 @@ class Metrics:
                 self.tasks.labels(task, code)
             for stage in known_stages:
                 self.stage_seconds.labels(task, stage)
+        for outcome in ("sent", "refused"):
+            self.engine_retries.labels(outcome)
         for model in models:
             self.model_ready.labels(model)
             for code in known_codes:

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from imagier_server.admission.limits import Limits, Place
 from imagier_server.errors import (
     DeadlineError,
+    DrainingError,
     ImagierError,
     InternalError,
     InvalidRequestError,
@@ -121,31 +122,35 @@ class Pipeline:
         """Reads pictures as long as they come, each answered once, in the order of completion; a fault is that picture's answer.
 
         A request is taken only when there is room for it, and the next one only when an answer has been written: a slow reader
-        slows the writer. `seconds` is what is left of the caller's deadline at that moment.
+        slows the writer. `seconds` is what is left of the caller's deadline at that moment. Raises `DrainingError` when the server
+        shuts down: after the answers to what was taken, without one to what was not, which is to be sent elsewhere.
         """
         window = asyncio.Semaphore(self.stream_in_flight)
+        draining: DrainingError | None = None
 
-        async def one(request: AnnotateRequest, enter: Callable[[], Place]) -> None:
+        async def one(request: AnnotateRequest, place: Place) -> None:
             try:
-                outcome: Annotation | ImagierError = await self._recorded(request, Lane.BULK, seconds(), enter)
+                outcome: Annotation | ImagierError = await self._recorded(request, Lane.BULK, seconds(), lambda: place)
             except ImagierError as error:
                 outcome = error
             await answer(request.request_id, outcome)
             window.release()
 
         async with asyncio.TaskGroup() as group:
-            await window.acquire()
-            async for request in requests:
-                try:
-                    place = await self.limits.wait(len(request.image))
-                except ImagierError:
-                    group.create_task(one(request, partial(self.limits.enter, len(request.image))))
-                else:
-                    running = group.create_task(one(request, partial(_given, place)))
-                    # A task that is cancelled before its first step would never leave by itself.
-                    running.add_done_callback(partial(_leave, place))
-                del request
-                await window.acquire()
+            try:
+                async with self.limits.reading():
+                    await window.acquire()
+                    async for request in requests:
+                        place = await self.limits.wait(len(request.image))
+                        running = group.create_task(one(request, place))
+                        # A task that is cancelled before its first step would never leave by itself.
+                        running.add_done_callback(partial(_leave, place))
+                        del request
+                        await window.acquire()
+            except DrainingError as error:
+                draining = error
+        if draining:
+            raise draining
 
     async def match_keywords(
         self, keywords: Sequence[str], languages: Sequence[str], keyword_languages: Sequence[str]
@@ -263,10 +268,6 @@ def _check_languages(languages: Sequence[str], field: str = "languages") -> None
     for place, language in enumerate(languages):
         if len(language) > MAX_LANGUAGE:
             raise InvalidRequestError(f"longer than {MAX_LANGUAGE} characters", field=f"languages[{place}]")
-
-
-def _given(place: Place) -> Place:
-    return place
 
 
 def _leave(place: Place, _: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1 << 20
+_TARGET = r"(dns:///)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
 
 
 def usable_cores() -> int:
@@ -46,8 +47,19 @@ class Settings(BaseSettings):
     ] = 8501
 
     engine: Annotated[
-        str, Field(description="'embedded', or HOST:PORT of the gRPC port of a Triton that runs already")
+        str,
+        Field(
+            pattern=rf"^(embedded|{_TARGET}(,{_TARGET})*)$",
+            description="'embedded', or the gRPC ports of Tritons that run already: HOST:PORT, several with commas between;"
+            " each address of a name is one Triton",
+        ),
     ] = "embedded"
+    engine_resolve_seconds: Annotated[
+        float, Field(gt=0, description="how often the names in 'engine' are looked up; also when a Triton fails")
+    ] = 5.0
+    engine_retry_percent: Annotated[
+        int, Field(ge=0, le=100, description="inferences tried again on another Triton, of those of late; 0 for none")
+    ] = 20
     model_repository: Annotated[
         Path, Field(description="Triton's model repository, with its models.lock and assets")
     ] = Path("model_repository")

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from types import MappingProxyType
-from typing import Self
+from collections.abc import Mapping
 
 import grpc
 import numpy as np
@@ -33,56 +30,34 @@ _CHANNEL_OPTIONS = (
     # A detector's input is the largest message; the gateway bounds it by the canvas it asks for.
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", 64 << 20),
-    # Retries need the deadline and, one day, the choice of another engine: they are not gRPC's to make.
+    # Retries need the deadline and the choice of another engine: they are not gRPC's to make.
     ("grpc.enable_retries", 0),
+    # A new channel means a new connection, even to the address of an old one.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
 _PROBE_SECONDS = 2.0
-_WATCH_INTERVAL = 1.0
 
 
 class TritonEngine:
-    """One Triton, reached over gRPC at the address that `connect` is given. `async with` watches readiness.
+    """One Triton, reached over gRPC at HOST:PORT.
 
     `models` are the ones our labels belong to. A model counts as ready when Triton has it loaded and warm and its config carries
     the same digest and recipe as our own copy of the repository.
     """
 
-    def __init__(self, models: Mapping[str, LockedModel], metrics: Metrics) -> None:
+    def __init__(self, address: str, models: Mapping[str, LockedModel], metrics: Metrics) -> None:
         self._models = models
         self._metrics = metrics
-        self._ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(models, False))
-        self._changed = asyncio.Event()
-        self._channel: grpc.aio.Channel | None = None
-
-    async def __aenter__(self) -> Self:
-        self._watcher = asyncio.create_task(self._watch())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._watcher
-        await self.disconnect()
-
-    async def connect(self, address: str) -> None:
-        """Takes the Triton at HOST:PORT from now on: a restarted one may listen elsewhere."""
-        await self.disconnect()
         self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._refused: set[str] = set()
 
-    async def disconnect(self) -> None:
-        """There is no Triton until `connect`: no model is ready from this moment, not from the next look."""
-        self._ready = MappingProxyType(dict.fromkeys(self._models, False))
-        if self._channel is not None:
-            channel, self._channel = self._channel, None
-            await channel.close(None)
-
-    @property
-    def ready(self) -> Mapping[str, bool]:
-        """Readiness by model, as of the last look (once a second)."""
-        return self._ready
+    async def close(self) -> None:
+        """Ends the connection; what is under way on it fails with `EngineUnavailableError`."""
+        await self._channel.close(None)
 
     async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors:
         """Runs `model` once. Inputs and outputs by name; the first dimension of each is the batch.
@@ -90,10 +65,6 @@ class TritonEngine:
         Raises `DeadlineError` after `seconds`, `OverloadedError` when the model's queue is full, `ModelUnavailableError`,
         `EngineUnavailableError`. Cancelling the caller cancels the request in Triton's queue.
         """
-        if not self._ready.get(model, False):
-            raise (
-                ModelUnavailableError(f"the model {model} is not ready") if any(self._ready.values()) else _no_engine()
-            )
         request = service_pb2.ModelInferRequest(model_name=model)
         request.parameters["priority"].uint64_param = lane.value
         # The queue drops what nobody would still wait for; microseconds.
@@ -118,29 +89,12 @@ class TritonEngine:
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
         return read_outputs(response)
 
-    async def wait_ready(self, models: Iterable[str]) -> None:
-        """Waits, for as long as it takes, until all of `models` are ready."""
-        wanted = tuple(models)
-        while not all(self._ready.get(model, False) for model in wanted):
-            self._changed.clear()
-            await self._changed.wait()
+    async def look(self) -> Mapping[str, bool]:
+        """Asks which models are ready; none is where nobody listens. Raises `TimeoutError` if Triton takes too long to say."""
+        answers = await asyncio.gather(*(self._is_ready(locked) for locked in self._models.values()))
+        return dict(zip(self._models, answers, strict=True))
 
-    async def _watch(self) -> None:
-        while True:
-            answers = await asyncio.gather(*(self._probe(locked) for locked in self._models.values()))
-            ready = dict(zip(self._models, answers, strict=True))
-            if ready != self._ready:
-                log(logging.INFO, "models ready" if all(answers) else "models not ready", models=ready)
-                self._ready = MappingProxyType(ready)
-            for model, state in ready.items():
-                self._metrics.model_ready.labels(model).set(state)
-            self._metrics.engine_up.set(any(answers))
-            self._changed.set()
-            await asyncio.sleep(_WATCH_INTERVAL)
-
-    async def _probe(self, locked: LockedModel) -> bool:
-        if self._channel is None:
-            return False
+    async def _is_ready(self, locked: LockedModel) -> bool:
         try:
             answer = await self._stub.ModelReady(
                 service_pb2.ModelReadyRequest(name=locked.role), timeout=_PROBE_SECONDS
@@ -150,7 +104,9 @@ class TritonEngine:
             config = await self._stub.ModelConfig(
                 service_pb2.ModelConfigRequest(name=locked.role), timeout=_PROBE_SECONDS
             )
-        except grpc.aio.AioRpcError:
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise TimeoutError from None
             return False
         except asyncio.CancelledError:
             if _cancelled_from_outside():
@@ -158,10 +114,13 @@ class TritonEngine:
             return False
         parameters = config.config.parameters
         loaded = (parameters["model_digest"].string_value, parameters["export_recipe"].string_value)
-        if loaded != (locked.source_digest, str(locked.recipe)):
+        if loaded == (locked.source_digest, str(locked.recipe)):
+            self._refused.discard(locked.role)
+            return True
+        if locked.role not in self._refused:  # once, not at every look
+            self._refused.add(locked.role)
             log(logging.ERROR, "model refused: its digest is not the one our labels belong to", model=locked.role)
-            return False
-        return True
+        return False
 
 
 def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:

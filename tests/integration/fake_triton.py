@@ -40,10 +40,14 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     requests: list[service_pb2.ModelInferRequest] = field(default_factory=list)
     cancelled: int = 0
+    silent: bool = False
+    """Never says whether a model is ready."""
 
     async def ModelReady(
         self, request: service_pb2.ModelReadyRequest, context: object
     ) -> service_pb2.ModelReadyResponse:
+        if self.silent:
+            await asyncio.Event().wait()
         return service_pb2.ModelReadyResponse(ready=request.name in self.loaded)
 
     async def ModelConfig(
@@ -68,11 +72,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 
 @asynccontextmanager
-async def serving(fake: FakeTriton, port: int = 0) -> AsyncIterator[int]:
+async def serving(fake: FakeTriton, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """Listens on loopback; yields the port."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)])
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(fake, server)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    port = server.add_insecure_port(f"{host}:{port}")
     await server.start()
     try:
         yield port

@@ -77,14 +77,14 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(repository: Path, engine_port: int, unused_tcp_port: int, **overrides: Any) -> AsyncIterator[Gateway]:
-    settings = Settings(
-        engine=f"127.0.0.1:{engine_port}",
-        model_repository=repository,
-        port=0,
-        metrics_port=unused_tcp_port,
-        drain_seconds=1.0,
-        **overrides,
-    )
+    defaults = {
+        "engine": f"127.0.0.1:{engine_port}",
+        "model_repository": repository,
+        "port": 0,
+        "metrics_port": unused_tcp_port,
+        "drain_seconds": 1.0,
+    }
+    settings = Settings(**(defaults | overrides))
     async with (
         app.running(settings, lambda _: None) as address,
         grpc.aio.insecure_channel(address, options=[("grpc.enable_retries", 0)]) as channel,

@@ -224,7 +224,7 @@ async def test_the_counters_move_exactly_as_expected(running: Gateway) -> None:
         'imagier_stage_duration_seconds_count{stage="decode",task=""}': 4,
         'imagier_stage_duration_seconds_count{stage="infer",task="tags"}': 3,
         'imagier_image_bytes_count{format="image/jpeg"}': 3,
-        "imagier_engine_up": 1,
+        "imagier_engines_up": 1,
         "imagier_in_flight_pictures": 0,
     }
     assert {line: await running.metric(line) for line in expected} == expected

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's adapter before a scripted Triton: readiness, errors in our words, deadlines, cancellation, recovery."""
+"""The engine's adapter before a scripted Triton: readiness, errors in our words, deadlines, cancellation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from fake_triton import FakeTriton, locked, never, refusing, response, serving
+from imagier_server import triton
 from imagier_server.errors import (
     DeadlineError,
     EngineUnavailableError,
@@ -33,11 +34,10 @@ def fake() -> FakeTriton:
 
 @pytest.fixture
 async def engine(fake: FakeTriton) -> AsyncIterator[TritonEngine]:
-    async with serving(fake) as port, TritonEngine(MODELS, Metrics()) as running:
-        await running.connect(f"127.0.0.1:{port}")
-        async with asyncio.timeout(10):
-            await running.wait_ready(fake.loaded)
+    async with serving(fake) as port:
+        running = TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics())
         yield running
+        await running.close()
 
 
 async def infer(engine: TritonEngine, model: str = "tagger", seconds: float = 5.0) -> dict[str, np.ndarray]:
@@ -89,27 +89,24 @@ async def test_its_errors_in_our_words(
     assert "receipt" not in raised.value.text
 
 
-async def test_a_missing_model_is_not_even_asked(fake: FakeTriton, engine: TritonEngine) -> None:
+async def test_a_missing_model_is_not_ready(fake: FakeTriton, engine: TritonEngine) -> None:
+    assert await engine.look() == {"tagger": True, "other": True}
     fake.loaded.discard("other")
-    async with asyncio.timeout(10):
-        while engine.ready["other"]:  # the watcher looks once a second
-            engine._changed.clear()
-            await engine._changed.wait()
-    with pytest.raises(ModelUnavailableError):
-        await infer(engine, "other")
-    await infer(engine, "tagger")
-    assert [request.model_name for request in fake.requests] == ["tagger"]
+    assert await engine.look() == {"tagger": True, "other": False}
 
 
-async def test_another_models_labels_are_never_used(fake: FakeTriton) -> None:
+async def test_another_models_labels_are_never_used(fake: FakeTriton, engine: TritonEngine) -> None:
     fake.models["tagger"] = locked("tagger", "e" * 64)
-    async with serving(fake) as port, TritonEngine(MODELS, Metrics()) as engine:
-        await engine.connect(f"127.0.0.1:{port}")
-        async with asyncio.timeout(10):
-            await engine.wait_ready(["other"])
-        assert not engine.ready["tagger"]
-        with pytest.raises(ModelUnavailableError):
-            await infer(engine, "tagger")
+    assert await engine.look() == {"tagger": False, "other": True}
+
+
+async def test_one_that_does_not_say_whether_it_is_ready(
+    fake: FakeTriton, engine: TritonEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton, "_PROBE_SECONDS", 0.1)
+    fake.silent = True
+    with pytest.raises(TimeoutError):
+        await engine.look()
 
 
 async def test_our_deadline(fake: FakeTriton, engine: TritonEngine) -> None:
@@ -139,27 +136,30 @@ async def test_cancelling_reaches_triton(fake: FakeTriton, engine: TritonEngine)
     assert fake.cancelled == 1
 
 
-async def test_stopped_then_back(fake: FakeTriton) -> None:
+async def test_closing_the_connection_ends_what_is_under_way(fake: FakeTriton) -> None:
+    arrived = asyncio.Event()
+
+    async def wait(request: object, context: object) -> None:
+        arrived.set()
+        await asyncio.Event().wait()
+
+    fake.behaviours["tagger"] = wait
     async with serving(fake) as port:
-        engine = TritonEngine(MODELS, Metrics())
-        await engine.__aenter__()
-        await engine.connect(f"127.0.0.1:{port}")
+        engine = TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics())
+        running = asyncio.create_task(infer(engine))
         async with asyncio.timeout(10):
-            await engine.wait_ready(fake.loaded)
-        await infer(engine)
+            await arrived.wait()
+            await engine.close()
+            with pytest.raises(EngineUnavailableError):
+                await running
+
+
+async def test_nobody_there(unused_tcp_port: int) -> None:
+    engine = TritonEngine(f"127.0.0.1:{unused_tcp_port}", MODELS, Metrics())
     try:
+        assert await engine.look() == {"tagger": False, "other": False}
         with pytest.raises(EngineUnavailableError) as raised:
             await infer(engine)
         assert raised.value.retry_after
-        async with asyncio.timeout(10):
-            while any(engine.ready.values()):
-                engine._changed.clear()
-                await engine._changed.wait()
-        with pytest.raises(EngineUnavailableError):
-            await infer(engine)
-        async with serving(fake, port):
-            async with asyncio.timeout(20):
-                await engine.wait_ready(fake.loaded)
-            await infer(engine)
     finally:
-        await engine.__aexit__()
+        await engine.close()

@@ -14,7 +14,7 @@ from imagier.v1 import annotator_pb2_grpc, catalog_pb2
 from imagier.v1.keywords_pb2 import MatchKeywordsRequest, MatchKeywordsResponse
 
 from imagier_client.aio_stream import Source, Stream, first, read_image_aside
-from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, expect_serving
+from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, endpoint, expect_serving
 from imagier_client.codec import decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """Talks to one Imagier server over one channel. Use it as `async with AsyncClient("host:port") as client`.
+    """Talks to Imagier over one channel. Use it as `async with AsyncClient("host:port") as client`.
 
+    Several servers, each call to the next: a name that has an address for each, or "IP:PORT,IP:PORT".
     `timeout` (seconds; `None` for none) is each call's default. `credentials` make it TLS, e.g. `grpc.ssl_channel_credentials()`.
     Every method raises ImagierClientError and no other error of the transport.
     """
@@ -56,9 +57,9 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         # The channel belongs to the running event loop, so it is made here and not in the constructor.
         self._channel = (
-            grpc.aio.secure_channel(self._target, self._credentials, options=OPTIONS)
+            grpc.aio.secure_channel(endpoint(self._target), self._credentials, options=OPTIONS)
             if self._credentials
-            else grpc.aio.insecure_channel(self._target, options=OPTIONS)
+            else grpc.aio.insecure_channel(endpoint(self._target), options=OPTIONS)
         )
         self._stub = cast("AnnotatorServiceAsyncStub", annotator_pb2_grpc.AnnotatorServiceStub(self._channel))
         return self

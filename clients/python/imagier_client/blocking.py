@@ -13,7 +13,15 @@ from typing import Any, Self, TypeVar
 import grpc
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2
 
-from imagier_client.channel import GOODBYE_SECONDS, HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, expect_serving
+from imagier_client.channel import (
+    GOODBYE_SECONDS,
+    HEALTH_METHOD,
+    HEALTH_REQUEST,
+    OPTIONS,
+    PATIENT,
+    endpoint,
+    expect_serving,
+)
 from imagier_client.codec import decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
@@ -27,8 +35,9 @@ T = TypeVar("T")
 
 
 class Client:
-    """Talks to one Imagier server over one channel; may be shared by threads. Use it as `with Client("host:port") as client`.
+    """Talks to Imagier over one channel; may be shared by threads. Use it as `with Client("host:port") as client`.
 
+    Several servers, each call to the next: a name that has an address for each, or "IP:PORT,IP:PORT".
     `timeout` (seconds; `None` for none) is each call's default. `credentials` make it TLS, e.g. `grpc.ssl_channel_credentials()`.
     Every method raises ImagierClientError and no other error of the transport.
     """
@@ -47,9 +56,9 @@ class Client:
         self._limits_lock = threading.Lock()
         self._sleep = time.sleep
         self._channel = (
-            grpc.secure_channel(target, credentials, options=OPTIONS)
+            grpc.secure_channel(endpoint(target), credentials, options=OPTIONS)
             if credentials
-            else grpc.insecure_channel(target, options=OPTIONS)
+            else grpc.insecure_channel(endpoint(target), options=OPTIONS)
         )
         self._stub = annotator_pb2_grpc.AnnotatorServiceStub(self._channel)
 

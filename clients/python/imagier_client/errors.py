@@ -101,16 +101,20 @@ _BY_CODE: dict[str, type[ImagierClientError]] = {
     "OUT_OF_RANGE": InvalidRequestError,
     "RESOURCE_EXHAUSTED": ExhaustedError,
     "UNAVAILABLE": UnavailableError,
+    "CANCELLED": UnavailableError,
     "DEADLINE_EXCEEDED": DeadlineError,
 }
+_TRANSPORT = {"UNAVAILABLE", "CANCELLED"}
+_CLOSED = "Channel closed!"  # gRPC's word for what the caller itself has done
 
 
 def from_status(status: status_pb2.Status, pushback: str | None = None) -> ImagierClientError:
     """The error that a google.rpc.Status describes. `pushback` is the call's `grpc-retry-pushback-ms`, if it had one.
 
     Retryable are UNAVAILABLE and RESOURCE_EXHAUSTED, if the server says when to come back. An UNAVAILABLE without any detail comes
-    from the transport (nobody listens, the connection broke) and is retryable too, because annotating is idempotent. A negative
-    or unreadable pushback forbids (gRPC proposal A6).
+    from the transport (nobody listens, the connection broke) and is retryable too, because annotating is idempotent; so does a
+    CANCELLED, gRPC's answer to a call that reaches a server in the moment it stops. A negative or unreadable pushback forbids
+    (gRPC proposal A6).
     """
     code = _CODES.get(status.code, "UNKNOWN")
     info, bad_request, retry_info = (
@@ -128,14 +132,14 @@ def from_status(status: status_pb2.Status, pushback: str | None = None) -> Imagi
     if pushback is not None:
         forbidden = not (pushback.isdecimal() and len(pushback) <= _LONGEST_PUSHBACK)
         retry_after = None if forbidden else int(pushback) / 1000
-    transient = retry_after is not None or (code == "UNAVAILABLE" and not status.details)
+    transient = retry_after is not None or (code in _TRANSPORT and not status.details and status.message != _CLOSED)
     ours = info.domain == _DOMAIN
     return ((_BY_REASON.get(info.reason) if ours else None) or _BY_CODE.get(code, ImagierClientError))(
         status.message or code,
         code=code,
         reason=info.reason,
         field=bad_request.field_violations[0].field if bad_request.field_violations else None,
-        retryable=code in {"UNAVAILABLE", "RESOURCE_EXHAUSTED"} and transient and not forbidden,
+        retryable=code in {*_TRANSPORT, "RESOURCE_EXHAUSTED"} and transient and not forbidden,
         retry_after=retry_after,
     )
 

@@ -25,11 +25,12 @@ class RetryPolicy:
         """Seconds to wait after attempt number `attempt` (from 1) failed with `error`, or `None` to give up.
 
         The server's own wish is honoured: never less than it asked for, up to a tenth more, so that those refused together do not
-        come back together. Otherwise the wait doubles from `initial_backoff`, and a random half of it is left out.
+        come back together. Otherwise the wait doubles from `initial_backoff`, and a random half of it is left out; so it is the
+        first time that a server says that it shuts down: another one may be there already.
         """
         if not error.retryable or attempt >= self.max_attempts:
             return None
-        if error.retry_after is not None:
+        if error.retry_after is not None and not (error.reason == "DRAINING" and attempt == 1):
             return error.retry_after * (1 + 0.1 * jitter())
         # The exponent is capped because a patient policy may count far.
         return min(self.max_backoff, self.initial_backoff * 2.0 ** min(attempt - 1, 30)) * (0.5 + 0.5 * jitter())

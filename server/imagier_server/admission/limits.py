@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Self
 
 from imagier_server.errors import DrainingError, ImageTooLargeError, OverloadedError
@@ -23,13 +25,16 @@ class Limits:
         self._draining = False
         # At most one waiter for each stream, so bounded by the connections and their streams.
         self._waiters: list[asyncio.Future[None]] = []
+        self._readers: set[asyncio.Timeout] = set()
         metrics.in_flight_limit.set(pictures)
         metrics.in_flight_bytes_limit.set(total_bytes)
 
     def drain(self) -> None:
-        """Refuses everything from now on."""
+        """Refuses everything from now on, and ends every `reading`."""
         self._draining = True
         self._wake()
+        for reader in self._readers:
+            reader.reschedule(asyncio.get_running_loop().time())
 
     def check_size(self, size: int) -> None:
         """Raises `ImageTooLargeError` for a picture file that no server of these settings takes."""
@@ -39,7 +44,7 @@ class Limits:
     def enter(self, size: int) -> Place:
         """Room for a picture file of `size` bytes. Raises `OverloadedError` or `DrainingError` at once."""
         if self._draining:
-            raise DrainingError("the server is shutting down")
+            raise _draining()
         if not self._fits(size):
             raise OverloadedError("too many pictures are being worked on")
         self._change(1, size)
@@ -52,6 +57,19 @@ class Limits:
             self._waiters.append(waiter)
             await waiter
         return self.enter(size)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """The part of a stream in which it is read: `drain` interrupts whatever it waits for. Raises `DrainingError`."""
+        try:
+            async with asyncio.timeout(0 if self._draining else None) as reader:
+                self._readers.add(reader)
+                try:
+                    yield
+                finally:
+                    self._readers.discard(reader)
+        except TimeoutError:
+            raise _draining() from None
 
     def leave(self, size: int) -> None:
         """Gives back the room of a file of `size` bytes; `Place` calls it."""
@@ -72,6 +90,10 @@ class Limits:
         for waiter in waiters:
             if not waiter.done():  # its stream may be gone
                 waiter.set_result(None)
+
+
+def _draining() -> DrainingError:
+    return DrainingError("the server is shutting down")
 
 
 class Place:

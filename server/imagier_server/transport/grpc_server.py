@@ -14,13 +14,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc
 
-from imagier_server.transport.interceptors import UnexpectedErrorInterceptor
+from imagier_server.transport.interceptors import CallInterceptor
 
 SERVICE = annotator_pb2.DESCRIPTOR.services_by_name["AnnotatorService"].full_name
 LIVENESS = "liveness"
 """Health service name that is SERVING as long as the event loop turns."""
 
 _READINESS_INTERVAL = 0.5
+_GOODBYE_SECONDS = 0.5  # for the last answers to leave
 _MIB = 1 << 20
 
 
@@ -35,17 +36,22 @@ class GrpcServer:
     """A server that listens. `port` is the real one."""
 
     server: grpc.aio.Server
+    calls: CallInterceptor
     health: Health
     port: int
 
-    async def publish(self, *, ready: bool) -> None:
-        """Says so now, not at the next look."""
-        await _publish(self.health, ready=ready)
-
     async def stop(self, grace: float) -> None:
-        """Says NOT_SERVING, refuses new calls, and gives those under way `grace` seconds. Liveness stays as it is."""
+        """Says NOT_SERVING, refuses new calls, and gives those under way `grace` seconds. Liveness stays as it is.
+
+        Connections are told to go elsewhere (HTTP/2's GOAWAY). Who watches health does not hold up the end.
+        """
         await _publish(self.health, ready=False)
-        await self.server.stop(grace)
+        stopping = asyncio.create_task(self.server.stop(grace))
+        idle = asyncio.create_task(self.calls.idle())
+        await asyncio.wait({stopping, idle}, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        await self.server.stop(min(grace, _GOODBYE_SECONDS))
+        await stopping
 
 
 @asynccontextmanager
@@ -62,9 +68,8 @@ async def listening(
 
     Raises `OSError` if the address is taken.
     """
-    server = grpc.aio.server(
-        interceptors=[UnexpectedErrorInterceptor()], options=_options(image_bytes, connection_streams)
-    )
+    calls = CallInterceptor()
+    server = grpc.aio.server(interceptors=[calls], options=_options(image_bytes, connection_streams))
     annotator_pb2_grpc.add_AnnotatorServiceServicer_to_server(service, server)
     health_servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # unknown to the published stubs
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
@@ -76,7 +81,7 @@ async def listening(
     await health_servicer.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
     await _publish(health_servicer, ready=ready())
     await server.start()
-    running = GrpcServer(server, health_servicer, port)
+    running = GrpcServer(server, calls, health_servicer, port)
     readiness = asyncio.create_task(_watch(health_servicer, ready))
     try:
         yield running

@@ -55,7 +55,10 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
                 await context.write(message)
 
         requests = (from_request(message.request) async for message in request_iterator)
-        await self._pipeline.annotate_many(requests, answer, context.time_remaining)
+        try:
+            await self._pipeline.annotate_many(requests, answer, context.time_remaining)
+        except ImagierError as error:
+            await abort(context, error)
 
     async def GetCatalog(  # noqa: N802 - gRPC's name
         self,

@@ -27,3 +27,24 @@ def test_anything_but_serving_is_worth_another_look(status: Status.ServingStatus
 
 def test_retries_of_grpc_are_off() -> None:
     assert dict(channel.OPTIONS)["grpc.enable_retries"] == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "endpoint"),
+    [
+        ("imagier:8500", "imagier:8500"),
+        ("dns:///imagier:8500", "dns:///imagier:8500"),
+        ("10.0.0.1:8500", "10.0.0.1:8500"),
+        ("10.0.0.1:8500,10.0.0.2:8500", "ipv4:10.0.0.1:8500,10.0.0.2:8500"),
+        ("[::1]:8500,[::2]:8500", "ipv6:[::1]:8500,[::2]:8500"),
+        ("ipv4:10.0.0.1:8500,10.0.0.2:8500", "ipv4:10.0.0.1:8500,10.0.0.2:8500"),
+    ],
+)
+def test_several_servers_are_a_name_or_a_list_of_addresses(target: str, endpoint: str) -> None:
+    assert channel.endpoint(target) == endpoint
+
+
+@pytest.mark.parametrize("target", ["one:8500,two:8500", "10.0.0.1:8500,[::1]:8500", "10.0.0.1:8500,"])
+def test_what_grpc_would_never_reach_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match="IP addresses"):
+        channel.endpoint(target)

@@ -34,6 +34,7 @@ def status(
         ("RESOURCE_EXHAUSTED", "OVERLOADED", errors.ExhaustedError),
         ("UNAVAILABLE", "ENGINE_UNAVAILABLE", errors.UnavailableError),
         ("UNAVAILABLE", "", errors.UnavailableError),
+        ("CANCELLED", "", errors.UnavailableError),
         ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", errors.DeadlineError),
         ("INTERNAL", "INTERNAL", ImagierClientError),
         ("UNKNOWN", "", ImagierClientError),
@@ -54,6 +55,9 @@ def test_another_domains_reason_is_not_ours() -> None:
     [
         (status("UNAVAILABLE"), None, True, None),
         (status("UNAVAILABLE", "GONE"), None, False, None),
+        (status("CANCELLED"), None, True, None),
+        (status("CANCELLED", "GONE"), None, False, None),
+        (status_pb2.Status(code=1, message="Channel closed!"), None, False, None),
         (status("UNAVAILABLE", "ENGINE_UNAVAILABLE", retry_after=2), None, True, 2.0),
         (status("UNAVAILABLE", "ENGINE_UNAVAILABLE", retry_after=2), "700", True, 0.7),
         (status("UNAVAILABLE", "ENGINE_UNAVAILABLE", retry_after=2), "-1", False, None),

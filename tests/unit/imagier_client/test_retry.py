@@ -24,6 +24,13 @@ def test_never_sooner_than_the_server_wishes(jitter: float) -> None:
     assert 10.0 <= delay <= 11.0
 
 
+def test_a_server_that_shuts_down_is_left_at_once_and_then_obeyed() -> None:
+    draining = UnavailableError("stopping", reason="DRAINING", retryable=True, retry_after=10.0)
+    policy = RetryPolicy(initial_backoff=1.0)
+    assert policy.delay(draining, 1, jitter=lambda: 1.0) == 1
+    assert policy.delay(draining, 2, jitter=lambda: 0.0) == 10
+
+
 def test_a_wish_of_nothing_is_honoured_too() -> None:
     assert RetryPolicy().delay(ExhaustedError("", retryable=True, retry_after=0.0), 1) == 0
 

@@ -369,14 +369,57 @@ async def test_a_stream_that_is_cancelled_leaves_nothing(bench: Bench) -> None:
     assert bench.value("imagier_in_flight_pictures") == 0
 
 
-async def test_a_draining_server_answers_the_rest_of_a_stream_with_a_retryable_error(bench: Bench) -> None:
+async def test_draining_ends_a_stream_after_the_answers_to_what_was_taken(bench: Bench) -> None:
+    bench.decoder.hold = asyncio.Event()
+    answers: Answers = {}
+    nine = stream(*(both(request_id=str(number)) for number in range(9)))
+    running = asyncio.create_task(bench.pipeline.annotate_many(nine, collect(answers), lambda: None))
+    await asyncio.wait([running], timeout=0.02)
+    assert bench.value("imagier_in_flight_pictures") == 2
+    bench.limits.drain()
+    await asyncio.wait([running], timeout=0.02)
+    assert not running.done()
+    bench.decoder.hold.set()
+    with pytest.raises(DrainingError) as ended:
+        await running
+    assert ended.value.retry_after
+    assert answers.keys() == {"0", "1"}
+    assert all(isinstance(outcome, Annotation) for outcome in answers.values())
+    assert bench.value("imagier_in_flight_pictures") == 0
+
+
+async def test_draining_ends_a_stream_that_waits_for_its_caller(bench: Bench) -> None:
+    silent = asyncio.Event()
+
+    async def requests() -> AsyncIterator[AnnotateRequest]:
+        await silent.wait()
+        yield both()
+
+    running = asyncio.create_task(bench.pipeline.annotate_many(requests(), collect({}), lambda: None))
+    await asyncio.wait([running], timeout=0.02)
+    bench.limits.drain()
+    with pytest.raises(DrainingError):
+        await running
+
+
+async def test_a_stream_that_comes_too_late_is_not_read(bench: Bench) -> None:
     bench.limits.drain()
     answers: Answers = {}
-    await bench.pipeline.annotate_many(
-        stream(both(request_id="a"), both(request_id="b")), collect(answers), lambda: None
-    )
-    assert all(isinstance(outcome, DrainingError) and outcome.retry_after for outcome in answers.values())
-    assert len(answers) == 2
+    with pytest.raises(DrainingError):
+        await bench.pipeline.annotate_many(stream(both(request_id="a")), collect(answers), lambda: None)
+    assert not answers
+
+
+async def test_a_stream_whose_caller_has_sent_all_is_answered_to_its_end(bench: Bench) -> None:
+    bench.decoder.hold = asyncio.Event()
+    answers: Answers = {}
+    one = stream(both(request_id="a"))
+    running = asyncio.create_task(bench.pipeline.annotate_many(one, collect(answers), lambda: None))
+    await asyncio.wait([running], timeout=0.02)
+    bench.limits.drain()
+    bench.decoder.hold.set()
+    await running
+    assert isinstance(answers["a"], Annotation)
 
 
 async def test_two_requests_with_other_options_keep_their_own(bench: Bench) -> None:

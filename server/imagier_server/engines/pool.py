@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All engines as one: each request goes to the least loaded, and once more to another where the first has failed it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Protocol, Self
+
+from imagier_server.engines.balancer import Balancer
+from imagier_server.engines.budget import RetryBudget
+from imagier_server.errors import EngineUnavailableError, ModelUnavailableError
+from imagier_server.logs import log
+from imagier_server.messages import Lane, Tensors
+from imagier_server.metrics import Metrics
+
+_LOOK_SECONDS = 1.0
+_FIRST_EJECTION_SECONDS = 0.5
+_MAX_EJECTION_SECONDS = 4.0
+# What is left of a deadline must be worth another try.
+_ROOM_SECONDS = 0.05
+# Looks in a row without an answer to anything, until an engine counts as hung; a single one may be slow on a busy machine.
+_HUNG = 2
+
+
+class Engine(Protocol):
+    """One engine. `look` raises TimeoutError where the answer takes too long; `close` fails what is under way."""
+
+    async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors: ...
+
+    async def look(self) -> Mapping[str, bool]: ...
+
+    async def close(self) -> None: ...
+
+
+class _Member:
+    """One address. `epoch` counts ejections: what was sent before the last one says nothing about the engine of now."""
+
+    def __init__(self, address: str, engine: Engine) -> None:
+        self.address = address
+        self.engine = engine
+        self.ready: Mapping[str, bool] = {}
+        self.in_flight = 0
+        self.failures = 0
+        self.unanswered = 0
+        self.epoch = 0
+        self.retired = False
+        self.woken = asyncio.Event()
+
+    @property
+    def up(self) -> bool:
+        return any(self.ready.values())
+
+    @property
+    def rest(self) -> float:
+        """Seconds until the next look. After the first failure there is none: most are a connection that ended."""
+        if self.up:
+            return _LOOK_SECONDS
+        doublings = min(self.failures - 2, 10)
+        return min(_MAX_EJECTION_SECONDS, _FIRST_EJECTION_SECONDS * 2.0**doublings) if doublings >= 0 else 0.0
+
+
+class Engines:
+    """The engines at the addresses that `use` was given last. `async with` ends them.
+
+    An engine is ejected when it does not answer, and admitted again after a look that finds models ready; each failure in a row
+    doubles the time until that look, as outlier ejection in Envoy does. One that is retired finishes what it has.
+    """
+
+    def __init__(
+        self, models: Iterable[str], connect: Callable[[str], Engine], budget: RetryBudget, metrics: Metrics
+    ) -> None:
+        self._models = tuple(models)
+        self._connect = connect
+        self._budget = budget
+        self._metrics = metrics
+        self._members: dict[str, _Member] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+        self._balancer = Balancer[_Member](self._models)
+        self._changed = asyncio.Event()
+        self.ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(self._models, False))
+        """Readiness by model: whether any engine has it, as of the last look or failure."""
+        self.troubled = asyncio.Event()
+        """Set when an engine fails: its address may be out of date."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for life in self._lives:
+            life.cancel()
+        if self._lives:
+            await asyncio.wait(self._lives)
+
+    def use(self, addresses: Collection[str]) -> None:
+        """Takes the engines at these 'HOST:PORT' from now on: connects to new ones, sends nothing more to those left out."""
+        for address in sorted(self._members.keys() - set(addresses)):
+            member = self._members.pop(address)
+            member.retired = True
+            member.woken.set()
+            log(logging.INFO, "engine retired", address=address)
+        for address in sorted(set(addresses) - self._members.keys()):
+            member = self._members[address] = _Member(address, self._connect(address))
+            life = asyncio.create_task(self._live(member))
+            self._lives.add(life)
+            life.add_done_callback(self._lives.discard)
+        self._refresh()
+
+    async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors:
+        """Runs `model` on one engine, or on a second one if the first cannot be reached or has lost the model.
+
+        An inference changes nothing, so it may run twice; it does not where the deadline leaves no room or the budget is spent.
+        Raises as the engine does, and `ModelUnavailableError` or `EngineUnavailableError` at once if none has the model ready.
+        """
+        member = self._balancer.choose(model)
+        if member is None:
+            raise (
+                ModelUnavailableError(f"the model {model} is not ready")
+                if any(self.ready.values())
+                else EngineUnavailableError("the inference engine does not answer")
+            )
+        self._budget.earn()
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        try:
+            return await self._infer(member, model, inputs, lane, seconds)
+        except (EngineUnavailableError, ModelUnavailableError):
+            left = deadline - clock()
+            other = self._balancer.choose(model, but=member)
+            if other is None or left < _ROOM_SECONDS or not self._budget.spend():
+                self._metrics.engine_retries.labels("refused").inc()
+                raise
+        self._metrics.engine_retries.labels("sent").inc()
+        return await self._infer(other, model, inputs, lane, left)
+
+    async def wait_ready(self, models: Iterable[str]) -> None:
+        """Waits, for as long as it takes, until each of `models` is ready somewhere."""
+        wanted = tuple(models)
+        while not all(self.ready.get(model, False) for model in wanted):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _infer(self, member: _Member, model: str, inputs: Tensors, lane: Lane, seconds: float) -> Tensors:
+        epoch = member.epoch
+        member.in_flight += 1
+        try:
+            outputs = await member.engine.infer(model, inputs, lane=lane, seconds=seconds)
+        except EngineUnavailableError:
+            if member.epoch == epoch:
+                self._eject(member)
+            raise
+        except ModelUnavailableError:
+            if member.epoch == epoch:
+                self._set_ready(member, {**member.ready, model: False})
+                member.woken.set()
+            raise
+        finally:
+            member.in_flight -= 1
+            if member.retired:
+                member.woken.set()
+        member.failures = member.unanswered = 0
+        return outputs
+
+    async def _live(self, member: _Member) -> None:
+        """Looks after one address until it is retired, and then until its last request is answered."""
+        try:
+            while not member.retired:
+                await self._look(member)
+                await _rest(member)
+            while member.in_flight:
+                member.woken.clear()
+                await member.woken.wait()
+        finally:
+            await member.engine.close()
+
+    async def _look(self, member: _Member) -> None:
+        epoch = member.epoch
+        try:
+            ready = await member.engine.look()
+        except TimeoutError:
+            member.unanswered += 1
+            if member.unanswered >= _HUNG:
+                self._eject(member)
+                if member.in_flight and any(each.up for each in self._members.values()):
+                    # Others can have what it holds; closing is what tells the requests.
+                    hung, member.engine = member.engine, self._connect(member.address)
+                    await hung.close()
+            return
+        member.unanswered = 0
+        if member.epoch != epoch or member.retired:
+            return  # it has failed a request meanwhile
+        if not any(ready.values()):
+            self._eject(member)
+        else:
+            if member.up:
+                member.failures = 0
+            self._set_ready(member, ready)
+
+    def _eject(self, member: _Member) -> None:
+        member.epoch += 1
+        member.failures += 1
+        member.woken.set()
+        self.troubled.set()
+        if member.up:
+            self._metrics.engine_ejections.inc()
+        self._set_ready(member, {})
+
+    def _set_ready(self, member: _Member, ready: Mapping[str, bool]) -> None:
+        before, member.ready = member.ready, ready
+        if before != ready and not member.retired:
+            level = logging.INFO if member.up else logging.WARNING
+            log(level, "engine ready" if member.up else "engine not ready", address=member.address, models=dict(ready))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        members = self._members.values()
+        self._balancer.update(members)
+        self.ready = MappingProxyType({model: self._balancer.has(model) for model in self._models})
+        for model, state in self.ready.items():
+            self._metrics.model_ready.labels(model).set(state)
+        self._metrics.engines.set(len(members))
+        self._metrics.engines_up.set(sum(member.up for member in members))
+        self._changed.set()
+
+
+async def _rest(member: _Member) -> None:
+    """Until the next look is due, or the member is retired. What wakes it asks for that look, or has changed when it is due."""
+    while not member.retired:
+        member.woken.clear()
+        up = member.up
+        try:
+            async with asyncio.timeout(member.rest):
+                await member.woken.wait()
+        except TimeoutError:
+            return
+        if member.up == up:
+            return
