@@ -22,16 +22,15 @@ from imagier_server import embedded
 from imagier_server.admission.limits import Limits
 from imagier_server.decode.decoder import Caps
 from imagier_server.decode.pool import DecoderPool
-from imagier_server.errors import Code
+from imagier_server.errors import causes
 from imagier_server.logs import log
-from imagier_server.messages import ModelReference
+from imagier_server.messages import Lane, ModelReference
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel, ModelLockError, read_lock
 from imagier_server.pipeline import Pipeline
 from imagier_server.settings import Settings
 from imagier_server.tasks import registry
 from imagier_server.tasks.task import Task
-from imagier_server.timings import Stage
 from imagier_server.transport.catalog import catalog
 from imagier_server.transport.grpc_server import listening
 from imagier_server.transport.grpc_service import AnnotatorService
@@ -191,7 +190,8 @@ def _describe(metrics: Metrics, models: Iterable[LockedModel], tasks: Mapping[st
     metrics.build.info({"version": version("imagier"), "python": platform.python_version()})
     for model in models:
         metrics.models.labels(model.role, model.full_version, model.source_digest[:12]).set(1)
-    metrics.zero(tasks, (model for task in tasks.values() for model in task.models), Stage, ("ok", "cancelled", *Code))
+    required = (model for task in tasks.values() for model in task.models)
+    metrics.zero(tasks, required, (lane.name.lower() for lane in Lane), causes())
 
 
 async def _watch_event_loop(metrics: Metrics) -> None:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 
@@ -23,13 +24,18 @@ SHARED = ""
 
 
 class Timings:
-    """Seconds by task and stage, summed where a stage ran more than once. One request's own; used on its event loop only."""
+    """Seconds by task and stage, summed where a stage ran more than once. One request's own; used on its event loop only.
 
-    __slots__ = ("_started", "stages")
+    `ended` is when each task ended, in seconds since the request arrived; `cancelled` the stages that were given up.
+    """
+
+    __slots__ = ("_started", "cancelled", "ended", "stages")
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
         self.stages: dict[tuple[str, Stage], float] = {}
+        self.ended: dict[str, float] = {}
+        self.cancelled: set[Stage] = set()
 
     @contextmanager
     def measure(self, task: str, stage: Stage) -> Iterator[None]:
@@ -37,6 +43,9 @@ class Timings:
         started = time.perf_counter()
         try:
             yield
+        except asyncio.CancelledError:
+            self.cancelled.add(stage)
+            raise
         finally:
             self.stages[task, stage] = self.stages.get((task, stage), 0.0) + time.perf_counter() - started
 
@@ -44,3 +53,19 @@ class Timings:
     def elapsed(self) -> float:
         """Seconds since the request arrived."""
         return time.perf_counter() - self._started
+
+
+@contextmanager
+def processor_time(add: Callable[[float], None], clock: int = time.CLOCK_THREAD_CPUTIME_ID) -> Iterator[None]:
+    """Adds the processor seconds that pass on `clock` meanwhile: this thread's, or those of the process that it belongs to."""
+    started = time.clock_gettime(clock)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the process is gone
+            add(time.clock_gettime(clock) - started)
+
+
+def process_clock(pid: int) -> int:
+    """The clock of another process's processor time, as Linux numbers it: clock_getcpuclockid(3), which Python lacks."""
+    return ~pid << 3 | 2

@@ -17,6 +17,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from imagier_server.errors import (
     DeadlineError,
     EngineUnavailableError,
+    Full,
     ImagierError,
     InternalError,
     ModelUnavailableError,
@@ -55,6 +56,7 @@ class TritonEngine:
         self._ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(models, False))
         self._changed = asyncio.Event()
         self._channel: grpc.aio.Channel | None = None
+        self._label = ""
 
     async def __aenter__(self) -> Self:
         self._watcher = asyncio.create_task(self._watch())
@@ -69,6 +71,9 @@ class TritonEngine:
     async def connect(self, address: str) -> None:
         """Takes the Triton at HOST:PORT from now on: a restarted one may listen elsewhere."""
         await self.disconnect()
+        self._metrics.forget_engine(self._label)
+        self._label = self._metrics.add_engine(address)
+        self._metrics.engines.set(1)
         self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
@@ -103,7 +108,8 @@ class TritonEngine:
             request.raw_input_contents.append(tensor.tobytes())
         code = "ok"
         try:
-            response = await self._stub.ModelInfer(request, timeout=seconds)
+            with self._metrics.engine_in_flight.labels(self._label).track_inprogress():
+                response = await self._stub.ModelInfer(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             failure = _translate(error, model)
             code = failure.code.value
@@ -115,6 +121,7 @@ class TritonEngine:
             raise _no_engine() from None  # gRPC's way to say that our own channel was closed under the call
         finally:
             self._metrics.engine_requests.labels(model, code).inc()
+            self._metrics.engine_attempts.labels(self._label, code).inc()
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
         return read_outputs(response)
 
@@ -134,7 +141,9 @@ class TritonEngine:
                 self._ready = MappingProxyType(ready)
             for model, state in ready.items():
                 self._metrics.model_ready.labels(model).set(state)
-            self._metrics.engine_up.set(any(answers))
+            self._metrics.engines_up.set(any(answers))
+            if self._label:
+                self._metrics.engine_ready.labels(self._label).set(all(answers))
             self._changed.set()
             await asyncio.sleep(_WATCH_INTERVAL)
 
@@ -191,7 +200,7 @@ def _translate(error: grpc.aio.AioRpcError, model: str) -> ImagierError:
     if status is grpc.StatusCode.DEADLINE_EXCEEDED or "request timeout expired" in details:
         return DeadlineError()
     if "maximum queue size" in details or status is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return OverloadedError(f"the queue of the model {model} is full")
+        return OverloadedError(f"the queue of the model {model} is full", Full.QUEUE)
     if status is grpc.StatusCode.NOT_FOUND or "not ready" in details or "unknown model" in details:
         return ModelUnavailableError(f"the model {model} is not ready")
     if status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import Self
 
-from imagier_server.errors import DrainingError, ImageTooLargeError, OverloadedError
+from imagier_server.errors import DrainingError, Full, ImageTooLargeError, OverloadedError
 from imagier_server.metrics import Metrics
 
 
@@ -41,7 +41,8 @@ class Limits:
         if self._draining:
             raise DrainingError("the server is shutting down")
         if not self._fits(size):
-            raise OverloadedError("too many pictures are being worked on")
+            full = Full.PICTURES if self._count >= self._pictures else Full.BYTES
+            raise OverloadedError("too many pictures are being worked on", full)
         self._change(1, size)
         return Place(self, size)
 
@@ -50,7 +51,8 @@ class Limits:
         while not self._draining and not self._fits(size):
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
-            await waiter
+            with self._metrics.waiting_streams.track_inprogress():
+                await waiter
         return self.enter(size)
 
     def leave(self, size: int) -> None:
