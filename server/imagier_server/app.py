@@ -11,9 +11,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 from prometheus_client import start_http_server
@@ -36,6 +36,9 @@ from imagier_server.transport.grpc_server import listening
 from imagier_server.transport.grpc_service import AnnotatorService
 from imagier_server.triton import TritonEngine
 
+if TYPE_CHECKING:
+    from imagier_server.tracing import Tracing
+
 EMBEDDED = "embedded"
 _LAG_INTERVAL = 0.25
 
@@ -44,7 +47,7 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM, SIGINT or, if asked to, the end of standard input. A second signal ends it at once.
 
     Raises `ModelLockError` for an incomplete model repository, `EmbeddedError` if Triton does not start or does not start again,
-    `OSError` for a taken port.
+    `OSError` for a taken port, `ImportError` for an extra that is not installed.
     """
     stopping = asyncio.Event()
     lost: list[BaseException] = []
@@ -105,7 +108,8 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             )
         )
         threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
-        engine = await stack.enter_async_context(TritonEngine(models, metrics))
+        tracing = _tracing(settings.traces, stack) if settings.traces else None
+        engine = await stack.enter_async_context(TritonEngine(models, metrics, tracing.headers if tracing else tuple))
         if settings.engine == EMBEDDED:
             await stack.enter_async_context(_embedded(settings, engine, on_engine_lost))
         else:
@@ -128,9 +132,12 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             metrics=metrics,
             deadline_seconds=settings.deadline_seconds,
             stream_in_flight=settings.stream_in_flight,
+            span=tracing.span if tracing else nullcontext,
         )
         service = AnnotatorService(
-            pipeline, lambda: catalog(version("imagier"), tasks.values(), models, engine.ready, settings)
+            pipeline,
+            lambda: catalog(version("imagier"), tasks.values(), models, engine.ready, settings),
+            tracing.parent if tracing else nullcontext,
         )
         server = await stack.enter_async_context(
             listening(
@@ -147,6 +154,16 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             await engine.wait_ready(required)
             await server.publish(ready=True)  # who reads our address next may ask for health first
         yield f"{settings.host}:{server.port}"
+
+
+def _tracing(collector: str, stack: AsyncExitStack) -> Tracing:
+    try:
+        from imagier_server.tracing import to_collector  # noqa: PLC0415 - an extra that most installations lack
+    except ImportError as error:
+        raise ImportError("traces are asked for: install imagier[tracing]") from error
+    tracing = to_collector(collector)
+    stack.push_async_callback(asyncio.to_thread, tracing.close)
+    return tracing
 
 
 @asynccontextmanager

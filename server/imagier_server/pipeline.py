@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -27,7 +28,7 @@ from imagier_server.messages import (
 )
 from imagier_server.metrics import CANCELLED, OK, Metrics
 from imagier_server.tasks.task import Task
-from imagier_server.timings import SHARED, Stage, Timings, processor_time
+from imagier_server.timings import SHARED, Span, Stage, Timings, processor_time
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,6 +107,7 @@ class Pipeline:
     metrics: Metrics
     deadline_seconds: float
     stream_in_flight: int
+    span: Span = nullcontext
 
     async def annotate(self, request: AnnotateRequest, lane: Lane, seconds: float | None = None) -> Annotation:
         """Reads one picture within `seconds`. Refused at the door rather than queued. Raises `ImagierError`.
@@ -174,13 +176,14 @@ class Pipeline:
     async def _recorded(
         self, request: AnnotateRequest, lane: Lane, seconds: float | None, enter: Callable[[], Place]
     ) -> Annotation:
-        timings = Timings()
+        timings = Timings(self.span)
         failure: ImagierError | None = InternalError()
         outcomes: Mapping[str, TaskOutcome] = {}
         try:
-            self._check(request)
-            with enter():
-                annotation = await self._within(seconds, request, lane, timings)
+            with self.span("picture"):
+                self._check(request)
+                with enter():
+                    annotation = await self._within(seconds, request, lane, timings)
             failure, outcomes = None, annotation.outcomes
             return annotation
         except ImagierError as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import StrEnum
 
 
@@ -19,6 +19,9 @@ class Stage(StrEnum):
     FINISH = "finish"
 
 
+Span = Callable[[str], AbstractContextManager[object]]
+"""Opens a trace's span of that name; `nullcontext` opens none."""
+
 SHARED = ""
 """The task name of a stage that all tasks share."""
 
@@ -29,9 +32,10 @@ class Timings:
     `ended` is when each task ended, in seconds since the request arrived; `cancelled` the stages that were given up.
     """
 
-    __slots__ = ("_started", "cancelled", "ended", "stages")
+    __slots__ = ("_span", "_started", "cancelled", "ended", "stages")
 
-    def __init__(self) -> None:
+    def __init__(self, span: Span = nullcontext) -> None:
+        self._span = span
         self._started = time.perf_counter()
         self.stages: dict[tuple[str, Stage], float] = {}
         self.ended: dict[str, float] = {}
@@ -39,10 +43,11 @@ class Timings:
 
     @contextmanager
     def measure(self, task: str, stage: Stage) -> Iterator[None]:
-        """Adds the block's wall time, also when it fails."""
+        """Adds the block's wall time, also when it fails. The block is a span of the trace."""
         started = time.perf_counter()
         try:
-            yield
+            with self._span(f"{task} {stage}".lstrip()):
+                yield
         except asyncio.CancelledError:
             self.cancelled.add(stage)
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Self
@@ -28,6 +28,9 @@ from imagier_server.messages import Lane, Tensors
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel
 
+Headers = tuple[tuple[str, str], ...]
+"""gRPC metadata."""
+
 _DATATYPES = {"UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 _NAMES = {np.dtype(dtype).name: name for name, dtype in _DATATYPES.items()}
 _CHANNEL_OPTIONS = (
@@ -46,12 +49,15 @@ _WATCH_INTERVAL = 1.0
 class TritonEngine:
     """One Triton, reached over gRPC at the address that `connect` is given. `async with` watches readiness.
 
-    `models` are the ones our labels belong to. A model counts as ready when Triton has it loaded and warm and its config carries
-    the same digest and recipe as our own copy of the repository.
+    `models` are the ones our labels belong to; `headers` go with each request. A model counts as ready when Triton has it loaded
+    and warm and its config carries the same digest and recipe as our own copy of the repository.
     """
 
-    def __init__(self, models: Mapping[str, LockedModel], metrics: Metrics) -> None:
+    def __init__(
+        self, models: Mapping[str, LockedModel], metrics: Metrics, headers: Callable[[], Headers] = tuple
+    ) -> None:
         self._models = models
+        self._headers = headers
         self._metrics = metrics
         self._ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(models, False))
         self._changed = asyncio.Event()
@@ -109,7 +115,7 @@ class TritonEngine:
         code = "ok"
         try:
             with self._metrics.engine_in_flight.labels(self._label).track_inprogress():
-                response = await self._stub.ModelInfer(request, timeout=seconds)
+                response = await self._stub.ModelInfer(request, timeout=seconds, metadata=self._headers())
         except grpc.aio.AioRpcError as error:
             failure = _translate(error, model)
             code = failure.code.value

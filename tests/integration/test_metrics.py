@@ -147,21 +147,15 @@ async def test_triton_fails_one_task(
     assert await moved(small, lambda: small.stub.Annotate(only_tags(picture()))) == expected
 
 
-async def test_a_deadline_that_passes(small: Gateway, fake: FakeTriton) -> None:
+async def test_a_deadline_that_passes(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> None:
     fake.behaviours["tagger"] = never
-
-    async def late() -> None:
-        """Our own deadline, as gRPC's ends the call first: what was given up is counted when it has been."""
-        with suppress(grpc.aio.AioRpcError):
-            await small.stub.Annotate(only_tags(picture()), timeout=0.5)
-        async with asyncio.timeout(10):
-            while (await small.samples())["imagier_in_flight_pictures"]:
-                pass
-
-    seen = await moved(small, late)
-    assert seen.pop('imagier_cancelled_total{stage="infer"}') == 1
-    assert sum(count for line, count in seen.items() if line.startswith("imagier_requests_total")) == 1
-    assert not [line for line in seen if 'code="ok"' in line]
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, deadline_seconds=0.5) as running:
+        await running.until(ready=True)
+        seen = await moved(running, lambda: running.stub.Annotate(only_tags(picture())))
+        failed = lane("deadline") | task("tags", "deadline", "server_error", "DEADLINE_EXCEEDED")
+        assert seen.items() >= failed.items()
+        # In Triton, unless this machine took as long to get there.
+        assert sum(count for line, count in seen.items() if line.startswith("imagier_cancelled_total")) == 1
 
 
 @pytest.mark.parametrize(("languages", "code"), [(["fr"], "ok"), (["fr"] * 17, "invalid")])

@@ -39,6 +39,7 @@ PROVED_BY = {
     "imagier_server/messages.py": "unit/test_tree.py",
     "imagier_server/tasks/registry.py": "contract/test_tasks.py",
     "imagier_server/tasks/task.py": "contract/test_tasks.py",
+    "imagier_server/tracing.py": "integration/test_tracing.py",
     "imagier_server/transport/catalog.py": "integration/test_gateway.py",
     "imagier_server/transport/grpc_server.py": "integration/test_gateway.py",
     "imagier_server/transport/grpc_service.py": "integration/test_gateway.py",
