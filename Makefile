@@ -22,7 +22,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-system lint format models bench quality breaking-base clean
+.PHONY: help demo test test-system lint format models bench quality dashboards breaking-base clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ quality: .venv/.quality models ## tags, captions and text measured, into docs/qu
 	$(BIN)/python benchmarks/worst_picture.py
 	$(BIN)/python benchmarks/quality.py
 
+dashboards: .venv/.dev ## writes Grafana's dashboards, deploy/grafana/*.json, from dashboards.py beside them
+	$(BIN)/python deploy/grafana/dashboards.py
+
 breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
 	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb
 
@@ -108,7 +111,7 @@ clean: ## removes what the targets made, models included
 	@command -v npm >/dev/null || { echo "make lint takes buf from npm, and npm is not here: install Node.js with npm"; exit 1; }
 	npm install --silent --no-fund --no-audit --ignore-scripts --prefix .stamps/buf @bufbuild/buf@$(BUF_VERSION)
 
-# bubblewrap and docker-compose are installed. promtool is only unpacked: Debian's package would start a Prometheus on this machine.
+# bubblewrap and docker-compose are installed. Prometheus is only unpacked: Debian's package would start one on this machine.
 .stamps/debian:
 	@command -v apt-get >/dev/null || { echo "make test-system needs Debian's packages, and apt-get is not here"; exit 1; }
 	$(SUDO) apt-get update -qq

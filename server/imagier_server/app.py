@@ -11,9 +11,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 from prometheus_client import start_http_server
@@ -25,20 +25,22 @@ from imagier_server.decode.pool import DecoderPool
 from imagier_server.engines.addresses import Resolver, following, parse
 from imagier_server.engines.budget import RetryBudget
 from imagier_server.engines.pool import Engines
-from imagier_server.errors import Code
+from imagier_server.errors import causes
 from imagier_server.logs import log
-from imagier_server.messages import ModelReference
+from imagier_server.messages import Lane, ModelReference
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel, ModelLockError, read_lock
 from imagier_server.pipeline import Pipeline
 from imagier_server.settings import Settings
 from imagier_server.tasks import registry
 from imagier_server.tasks.task import Task
-from imagier_server.timings import Stage
 from imagier_server.transport.catalog import catalog
 from imagier_server.transport.grpc_server import listening
 from imagier_server.transport.grpc_service import AnnotatorService
 from imagier_server.triton import TritonEngine
+
+if TYPE_CHECKING:
+    from imagier_server.tracing import Tracing
 
 EMBEDDED = "embedded"
 _LAG_INTERVAL = 0.25
@@ -49,7 +51,7 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM, SIGINT or, if asked to, the end of standard input. A second signal ends it at once.
 
     Raises `ModelLockError` for an incomplete model repository, `EmbeddedError` if Triton does not start or does not start again,
-    `OSError` for a taken port.
+    `OSError` for a taken port, `ImportError` for an extra that is not installed.
     """
     stopping = asyncio.Event()
     lost: list[BaseException] = []
@@ -111,10 +113,12 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             )
         )
         threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
+        tracing = _tracing(settings.traces, stack) if settings.traces else None
+        headers = tracing.headers if tracing else tuple
         engines = await stack.enter_async_context(
             Engines(
                 models,
-                lambda address: TritonEngine(address, models, metrics),
+                lambda address: TritonEngine(address, models, metrics, headers),
                 # A picture has a few inferences under way at once, and all of them may be on the engine that dies.
                 RetryBudget(settings.engine_retry_percent, burst=4 * settings.in_flight),
                 metrics,
@@ -150,9 +154,12 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             metrics=metrics,
             deadline_seconds=settings.deadline_seconds,
             stream_in_flight=settings.stream_in_flight,
+            span=tracing.span if tracing else nullcontext,
         )
         service = AnnotatorService(
-            pipeline, lambda: catalog(version("imagier"), tasks.values(), models, engines.ready, settings)
+            pipeline,
+            lambda: catalog(version("imagier"), tasks.values(), models, engines.ready, settings),
+            tracing.parent if tracing else nullcontext,
         )
         # Who comes to an open door should not be told that there is no engine because nobody has looked yet.
         with suppress(TimeoutError):
@@ -170,6 +177,16 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         )
         stack.callback(limits.drain)
         yield f"{settings.host}:{server.port}"
+
+
+def _tracing(collector: str, stack: AsyncExitStack) -> Tracing:
+    try:
+        from imagier_server.tracing import to_collector  # noqa: PLC0415 - an extra that most installations lack
+    except ImportError as error:
+        raise ImportError("traces are asked for: install imagier[tracing]") from error
+    tracing = to_collector(collector)
+    stack.push_async_callback(asyncio.to_thread, tracing.close)
+    return tracing
 
 
 @asynccontextmanager
@@ -215,7 +232,7 @@ def _describe(metrics: Metrics, models: Mapping[str, LockedModel], tasks: Mappin
     metrics.build.info({"version": version("imagier"), "python": platform.python_version()})
     for model in models.values():
         metrics.models.labels(model.role, model.full_version, model.source_digest[:12]).set(1)
-    metrics.zero(tasks, models, Stage, ("ok", "cancelled", *Code))
+    metrics.zero(tasks, models, (lane.name.lower() for lane in Lane), causes())
 
 
 async def _watch_event_loop(metrics: Metrics) -> None:

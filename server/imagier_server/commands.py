@@ -30,7 +30,7 @@ def serve(argv: Sequence[str]) -> int:
     logs.set_up(settings.log_level)
     try:
         asyncio.run(app.serve(settings))
-    except (ModelLockError, EmbeddedError, OSError) as error:
+    except (ModelLockError, EmbeddedError, OSError, ImportError) as error:
         print(f"imagier serve: {error}", file=sys.stderr)
         return FAILED
     return OK

@@ -34,6 +34,11 @@ class ImagierError(Exception):
         self.text = text
         self.field = field
 
+    @property
+    def cause(self) -> str:
+        """`reason` for those who run the server: it may tell apart what callers need not."""
+        return self.reason
+
 
 class InvalidRequestError(ImagierError):
     """The request asks for nothing, or an option is out of its range."""
@@ -58,12 +63,29 @@ class ImageTooLargeError(InvalidImageError):
     reason = "IMAGE_TOO_LARGE"
 
 
+class Full(StrEnum):
+    """What there is too much of: pictures or bytes at the door, requests in a model's queue."""
+
+    PICTURES = "PICTURES_FULL"
+    BYTES = "BYTES_FULL"
+    QUEUE = "QUEUE_FULL"
+
+
 class OverloadedError(ImagierError):
     """No room at the door, or a model's queue is full."""
 
     code = Code.EXHAUSTED
     reason = "OVERLOADED"
     retry_after = 1.0
+
+    def __init__(self, text: str, full: Full) -> None:
+        super().__init__(text)
+        self._full = full
+
+    @property
+    def cause(self) -> str:
+        """Which bound was met."""
+        return self._full.value
 
 
 class EngineUnavailableError(ImagierError):
@@ -112,3 +134,9 @@ class InternalError(ImagierError):
 
     def __init__(self, text: str = "internal error") -> None:
         super().__init__(text)
+
+
+def causes(family: type[ImagierError] = ImagierError) -> set[str]:
+    """Every `cause` that an error of the classes imported so far can have: a closed set, so fit for a metric's label."""
+    own = set(Full) if family is OverloadedError else {family.reason}
+    return {str(cause) for cause in own}.union(*map(causes, family.__subclasses__()))

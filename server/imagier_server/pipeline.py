@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -32,9 +33,9 @@ from imagier_server.messages import (
     TaskOutcome,
     Tensors,
 )
-from imagier_server.metrics import Metrics
+from imagier_server.metrics import CANCELLED, OK, Metrics
 from imagier_server.tasks.task import Task
-from imagier_server.timings import SHARED, Stage, Timings
+from imagier_server.timings import SHARED, Span, Stage, Timings, processor_time
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,11 +81,16 @@ class _Steps:
     timings: Timings
     engine: Engine
     threads: Executor
+    metrics: Metrics
 
     async def compute(self, stage: Stage, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        def counted() -> T:
+            with processor_time(self.metrics.cpu_seconds.labels(self.task, stage.value).inc):
+                return function(*args, **kwargs)
+
         loop = asyncio.get_running_loop()
         with self.timings.measure(self.task, stage):
-            return await loop.run_in_executor(self.threads, lambda: function(*args, **kwargs))
+            return await loop.run_in_executor(self.threads, counted)
 
     async def infer(self, model: str, inputs: Tensors) -> Tensors:
         remaining = self.deadline - asyncio.get_running_loop().time()
@@ -108,6 +114,7 @@ class Pipeline:
     metrics: Metrics
     deadline_seconds: float
     stream_in_flight: int
+    span: Span = nullcontext
 
     async def annotate(self, request: AnnotateRequest, lane: Lane, seconds: float | None = None) -> Annotation:
         """Reads one picture within `seconds`. Refused at the door rather than queued. Raises `ImagierError`.
@@ -156,39 +163,54 @@ class Pipeline:
         self, keywords: Sequence[str], languages: Sequence[str], keyword_languages: Sequence[str]
     ) -> KeywordMatches:
         """What the keywords of a caller's library mean. Refused at the door as a picture is. Raises `ImagierError`."""
-        self.keywords.check(keywords, "keywords")
-        _check_languages(languages)
-        _check_languages(keyword_languages, "keyword_languages")
-        with self.limits.enter(sum(map(len, keywords))):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self.threads, self.keywords.match, keywords, languages, keyword_languages)
+        code = InternalError.code.value
+        try:
+            self.keywords.check(keywords, "keywords")
+            _check_languages(languages)
+            _check_languages(keyword_languages, "keyword_languages")
+            with self.limits.enter(sum(map(len, keywords))):
+                loop = asyncio.get_running_loop()
+                matches = await loop.run_in_executor(
+                    self.threads, self.keywords.match, keywords, languages, keyword_languages
+                )
+            code = OK
+            return matches
+        except ImagierError as error:
+            code = error.code.value
+            raise
+        except asyncio.CancelledError:
+            code = CANCELLED
+            raise
+        finally:
+            self.metrics.keyword_requests.labels(code).inc()
 
     async def _recorded(
         self, request: AnnotateRequest, lane: Lane, seconds: float | None, enter: Callable[[], Place]
     ) -> Annotation:
-        timings = Timings()
-        code = InternalError.code.value
+        timings = Timings(self.span)
+        failure: ImagierError | None = InternalError()
+        outcomes: Mapping[str, TaskOutcome] = {}
         try:
-            self._check(request)
-            with enter():
-                annotation = await self._within(seconds, request, lane, timings)
-            code = "ok"
+            with self.span("picture"):
+                self._check(request)
+                with enter():
+                    annotation = await self._within(seconds, request, lane, timings)
+            failure, outcomes = None, annotation.outcomes
             return annotation
         except ImagierError as error:
-            code = error.code.value
-            self.metrics.failed.labels(error.reason).inc()
+            failure = error
             raise
         except asyncio.CancelledError:
-            code = "cancelled"
+            failure = None
             raise
         except Exception:
             logger.exception("picture failed")
             raise InternalError from None
         finally:
-            self.metrics.requests.labels(lane.name.lower(), code).inc()
-            self.metrics.request_seconds.labels(lane.name.lower()).observe(timings.elapsed)
-            for (task, stage), elapsed in timings.stages.items():
-                self.metrics.stage_seconds.labels(task, stage.value).observe(elapsed)
+            code = failure.code.value if failure else OK if outcomes else CANCELLED
+            self.metrics.count_picture(lane.name.lower(), code, timings)
+            for task in request.tasks:
+                self.metrics.count_task(task, (outcomes[task].error if outcomes else failure) or code, timings)
             log(
                 logging.DEBUG,
                 "picture",
@@ -228,7 +250,7 @@ class Pipeline:
                                 options,
                                 picture,
                                 request.languages,
-                                _Steps(name, lane, deadline, timings, self.engine, self.threads),
+                                _Steps(name, lane, deadline, timings, self.engine, self.threads, self.metrics),
                             )
                         )
                         for name, options in request.tasks.items()
@@ -250,7 +272,8 @@ class Pipeline:
         try:
             if len(models) < len(task.models):
                 raise ModelNotInstalledError(f"this server does without the task {name}: its model is not installed")
-            result = await task.run(picture, options, languages, steps)
+            with self.metrics.in_flight_tasks.labels(name).track_inprogress():
+                result = await task.run(picture, options, languages, steps)
         except ImagierError as error:
             outcome = TaskOutcome(models, error=error)
         except Exception:
@@ -258,7 +281,7 @@ class Pipeline:
             outcome = TaskOutcome(models, error=InternalError())
         else:
             outcome = TaskOutcome(models, result=result, cost=task.price)
-        self.metrics.tasks.labels(name, outcome.error.code.value if outcome.error else "ok").inc()
+        steps.timings.ended[name] = steps.timings.elapsed
         return outcome
 
 

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         str, Field(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
     ] = "info"
 
+    traces: Annotated[
+        str | None,
+        Field(description="[https://]HOST:PORT of an OpenTelemetry collector (OTLP over gRPC); no traces if unset"),
+    ] = None
+
     ready_fd: Annotated[int | None, Field(description="file descriptor that 'HOST:PORT' is written to once ready")] = (
         None
     )

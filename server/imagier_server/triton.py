@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import grpc
 import numpy as np
@@ -14,6 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from imagier_server.errors import (
     DeadlineError,
     EngineUnavailableError,
+    Full,
     ImagierError,
     InternalError,
     ModelUnavailableError,
@@ -23,6 +24,9 @@ from imagier_server.logs import log
 from imagier_server.messages import Lane, Tensors
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel
+
+Headers = tuple[tuple[str, str], ...]
+"""gRPC metadata."""
 
 _DATATYPES = {"UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 _NAMES = {np.dtype(dtype).name: name for name, dtype in _DATATYPES.items()}
@@ -44,13 +48,21 @@ _PROBE_SECONDS = 2.0
 class TritonEngine:
     """One Triton, reached over gRPC at HOST:PORT.
 
-    `models` are the ones our labels belong to. A model counts as ready when Triton has it loaded and warm and its config carries
-    the same digest and recipe as our own copy of the repository.
+    `models` are the ones our labels belong to; `headers` go with each request. A model counts as ready when Triton has it loaded
+    and warm and its config carries the same digest and recipe as our own copy of the repository.
     """
 
-    def __init__(self, address: str, models: Mapping[str, LockedModel], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        address: str,
+        models: Mapping[str, LockedModel],
+        metrics: Metrics,
+        headers: Callable[[], Headers] = tuple,
+    ) -> None:
         self._models = models
+        self._headers = headers
         self._metrics = metrics
+        self._label = metrics.add_engine(address)
         self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._refused: set[str] = set()
@@ -74,7 +86,8 @@ class TritonEngine:
             request.raw_input_contents.append(tensor.tobytes())
         code = "ok"
         try:
-            response = await self._stub.ModelInfer(request, timeout=seconds)
+            with self._metrics.engine_in_flight.labels(self._label).track_inprogress():
+                response = await self._stub.ModelInfer(request, timeout=seconds, metadata=self._headers())
         except grpc.aio.AioRpcError as error:
             failure = _translate(error, model)
             code = failure.code.value
@@ -86,12 +99,14 @@ class TritonEngine:
             raise _no_engine() from None  # gRPC's way to say that our own channel was closed under the call
         finally:
             self._metrics.engine_requests.labels(model, code).inc()
+            self._metrics.engine_attempts.labels(self._label, code).inc()
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
         return read_outputs(response)
 
     async def look(self) -> Mapping[str, bool]:
         """Asks which models are ready; none is where nobody listens. Raises `TimeoutError` if Triton takes too long to say."""
         answers = await asyncio.gather(*(self._is_ready(locked) for locked in self._models.values()))
+        self._metrics.engine_ready.labels(self._label).set(all(answers))
         return dict(zip(self._models, answers, strict=True))
 
     async def _is_ready(self, locked: LockedModel) -> bool:
@@ -150,7 +165,7 @@ def _translate(error: grpc.aio.AioRpcError, model: str) -> ImagierError:
     if status is grpc.StatusCode.DEADLINE_EXCEEDED or "request timeout expired" in details:
         return DeadlineError()
     if "maximum queue size" in details or status is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return OverloadedError(f"the queue of the model {model} is full")
+        return OverloadedError(f"the queue of the model {model} is full", Full.QUEUE)
     if status is grpc.StatusCode.NOT_FOUND or "not ready" in details or "unknown model" in details:
         return ModelUnavailableError(f"the model {model} is not ready")
     if status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +37,18 @@ class Server:
         """The gateway, its decoders, its Triton and Triton's own processes."""
         gateway = psutil.Process(self.process.pid)
         return [gateway, *gateway.children(recursive=True)]
+
+    @property
+    def triton_metrics(self) -> str:
+        """HOST:PORT where its Triton tells its metrics, as the log says: that of the last one started."""
+        return re.findall(r"embedded Triton .*metrics ([\d.]+:\d+)", self.log.read_text(encoding="utf-8"))[-1]
+
+
+def samples(address: str) -> dict[str, float]:
+    """Every sample that /metrics at HOST:PORT tells, by its line: name{label="value",…}."""
+    with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+        rows = (row.rsplit(" ", 1) for row in answer.read().decode().splitlines() if not row.startswith("#"))
+        return {line: float(value) for line, value in rows}
 
 
 @contextmanager

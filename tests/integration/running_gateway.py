@@ -66,9 +66,13 @@ class Gateway:
                     return
 
     async def metric(self, line: str) -> float:
+        return (await self.samples())[line]
+
+    async def samples(self) -> dict[str, float]:
+        """Every sample by its line in the exposition: name{label="value",…}."""
         text = await asyncio.to_thread(self._scrape)
-        (value,) = [row.rsplit(" ", 1)[1] for row in text.splitlines() if row.startswith(f"{line} ")]
-        return float(value)
+        rows = (row.rsplit(" ", 1) for row in text.splitlines() if not row.startswith("#"))
+        return {line: float(value) for line, value in rows}
 
     def _scrape(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:

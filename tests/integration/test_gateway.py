@@ -208,28 +208,6 @@ async def test_reflection_lists_the_service(running: Gateway) -> None:
         assert "imagier.v1.AnnotatorService" in {service.name for service in answer.list_services_response.service}
 
 
-async def test_the_counters_move_exactly_as_expected(running: Gateway) -> None:
-    for _ in range(3):
-        await running.stub.Annotate(tags_and_text(picture()))
-    with pytest.raises(grpc.aio.AioRpcError):
-        await running.stub.Annotate(tags_and_text(b"nothing"))
-    expected = {
-        'imagier_requests_total{code="ok",lane="interactive"}': 3,
-        'imagier_requests_total{code="invalid",lane="interactive"}': 1,
-        'imagier_failed_total{reason="INVALID_IMAGE"}': 1,
-        'imagier_decoder_failures_total{reason="INVALID_IMAGE"}': 1,
-        'imagier_tasks_total{code="ok",task="tags"}': 3,
-        'imagier_tasks_total{code="ok",task="text"}': 3,
-        'imagier_engine_requests_total{code="ok",model="tagger"}': 3,
-        'imagier_stage_duration_seconds_count{stage="decode",task=""}': 4,
-        'imagier_stage_duration_seconds_count{stage="infer",task="tags"}': 3,
-        'imagier_image_bytes_count{format="image/jpeg"}': 3,
-        "imagier_engines_up": 1,
-        "imagier_in_flight_pictures": 0,
-    }
-    assert {line: await running.metric(line) for line in expected} == expected
-
-
 @pytest.fixture
 def incomplete(repository: Path) -> Path:
     only = {"tagger": replace(locked("tagger"), version="1")}

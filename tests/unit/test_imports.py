@@ -75,6 +75,8 @@ def test_the_client_needs_neither_numpy_nor_the_server() -> None:
     assert heavy & set(modules.split()) == set()
 
 
-def test_the_server_imports_no_exporter_and_no_torch() -> None:
+def test_the_server_imports_no_exporter_no_torch_and_no_tracing() -> None:
     modules = run("import imagier_server.commands, sys; print(*sys.modules)").split()
-    assert [name for name in modules if name.startswith(("torch", "onnx", "imagier_server.export"))] == []
+    assert [
+        name for name in modules if name.startswith(("torch", "onnx", "opentelemetry", "imagier_server.export"))
+    ] == []

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
-from imagier_server.errors import DrainingError, ImageTooLargeError, OverloadedError
+from imagier_server.errors import DrainingError, Full, ImageTooLargeError, OverloadedError
 from imagier_server.metrics import Metrics
 
 
@@ -46,7 +46,8 @@ class Limits:
         if self._draining:
             raise _draining()
         if not self._fits(size):
-            raise OverloadedError("too many pictures are being worked on")
+            full = Full.PICTURES if self._count >= self._pictures else Full.BYTES
+            raise OverloadedError("too many pictures are being worked on", full)
         self._change(1, size)
         return Place(self, size)
 
@@ -55,7 +56,8 @@ class Limits:
         while not self._draining and not self._fits(size):
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
-            await waiter
+            with self._metrics.waiting_streams.track_inprogress():
+                await waiter
         return self.enter(size)
 
     @asynccontextmanager

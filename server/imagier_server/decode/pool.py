@@ -22,10 +22,22 @@ from imagier_server.decode.process import (
     DecoderUnavailableError,
     Scale,
 )
-from imagier_server.errors import ImagierError, InternalError
+from imagier_server.errors import ImageTooLargeError, ImagierError, InternalError, InvalidImageError
 from imagier_server.logs import log
 from imagier_server.messages import Lane, Picture
 from imagier_server.metrics import Metrics
+from imagier_server.timings import SHARED, Stage, process_clock, processor_time
+
+_UNKNOWN = "unknown"
+"""The format of what begins like none of ours."""
+_FAILURES: tuple[type[ImagierError], ...] = (
+    InvalidImageError,
+    ImageTooLargeError,
+    DecoderCrashedError,
+    DecoderOverrunError,
+    DecoderUnavailableError,
+    InternalError,
+)
 
 
 class DecoderPool:
@@ -45,6 +57,12 @@ class DecoderPool:
         self._tickets = itertools.count()
         self._free = size
         self._threads = ThreadPoolExecutor(size, "decode")
+        metrics.decoders.set(size)
+        for fmt in Format:
+            metrics.image_bytes.labels(fmt)
+            metrics.image_pixels.labels(fmt)
+        for fmt, error in itertools.product((*Format, _UNKNOWN), _FAILURES):
+            metrics.decoder_failures.labels(fmt, error.reason)
 
     async def __aenter__(self) -> Self:
         try:
@@ -78,6 +96,7 @@ class DecoderPool:
 
         A caller that goes away while waiting leaves the queue; while its picture is being decoded, the worker finishes alone.
         """
+        fmt: Format | None = None
         try:
             fmt = sniff(image)
             await self._acquire(lane)
@@ -85,15 +104,20 @@ class DecoderPool:
             decoding.add_done_callback(self._release)
             picture = await asyncio.shield(decoding)
         except ImagierError as error:
-            self._metrics.decoder_failures.labels(error.reason).inc()
+            self._metrics.decoder_failures.labels(fmt or _UNKNOWN, error.reason).inc()
             raise
         self._metrics.image_bytes.labels(fmt.value).observe(len(image))
-        self._metrics.image_pixels.observe(picture.width * picture.height)
+        self._metrics.image_pixels.labels(fmt.value).observe(picture.width * picture.height)
         return picture
 
     def _decode(self, image: bytes, fmt: Format, scale: Scale) -> Picture:
         """In a thread. `_free` says that a worker is idle for each thread that runs."""
-        with self._worker() as idle:
+        spent = self._metrics.cpu_seconds.labels(SHARED, Stage.DECODE.value).inc
+        with (
+            self._metrics.decoders_busy.track_inprogress(),
+            self._worker() as idle,
+            processor_time(spent, process_clock(idle.pid)),
+        ):
             return idle.decode(image, fmt, scale, self._seconds)
 
     @contextmanager
@@ -127,7 +151,8 @@ class DecoderPool:
         turn = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (lane, next(self._tickets), turn))
         try:
-            await turn
+            with self._metrics.decoder_waiting.track_inprogress():
+                await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._pass_on()

@@ -174,6 +174,8 @@ class Engines:
                 await member.woken.wait()
         finally:
             await member.engine.close()
+            if member.address not in self._members:
+                self._metrics.forget_engine(member.address)
 
     async def _look(self, member: _Member) -> None:
         epoch = member.epoch
@@ -205,6 +207,7 @@ class Engines:
         self.troubled.set()
         if member.up:
             self._metrics.engine_ejections.inc()
+            self._metrics.lose_engine(member.address)
         self._set_ready(member, {})
 
     def _set_ready(self, member: _Member, ready: Mapping[str, bool]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import grpc
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, keywords_pb2
@@ -17,11 +19,20 @@ from imagier_server.transport.status import abort, to_status
 
 
 class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
-    """The service before one pipeline. `catalog` answers what the server can do at that moment."""
+    """The service before one pipeline. `catalog` answers what the server can do at that moment.
 
-    def __init__(self, pipeline: Pipeline, catalog: Callable[[], catalog_pb2.GetCatalogResponse]) -> None:
+    `trace` continues the trace that a call's metadata name.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        catalog: Callable[[], catalog_pb2.GetCatalogResponse],
+        trace: Callable[[Any], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self._pipeline = pipeline
         self._catalog = catalog
+        self._trace = trace
 
     async def Annotate(  # noqa: N802 - gRPC's name
         self,
@@ -30,9 +41,10 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
     ) -> annotator_pb2.AnnotateResponse:
         """One picture."""
         try:
-            annotation = await self._pipeline.annotate(
-                from_request(request), Lane.INTERACTIVE, context.time_remaining()
-            )
+            with self._trace(context.invocation_metadata()):
+                annotation = await self._pipeline.annotate(
+                    from_request(request), Lane.INTERACTIVE, context.time_remaining()
+                )
         except ImagierError as error:
             await abort(context, error)
         return to_response(annotation)
@@ -56,7 +68,8 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
 
         requests = (from_request(message.request) async for message in request_iterator)
         try:
-            await self._pipeline.annotate_many(requests, answer, context.time_remaining)
+            with self._trace(context.invocation_metadata()):
+                await self._pipeline.annotate_many(requests, answer, context.time_remaining)
         except ImagierError as error:
             await abort(context, error)
 

@@ -238,7 +238,8 @@ async def test_refused_before_any_work(
         await bench.pipeline.annotate(request_, Lane.INTERACTIVE)
     assert refused.value.field == field_
     assert bench.decoder.calls == 0
-    assert bench.value("imagier_failed_total", reason=error.reason) == 1
+    for task in request_.tasks:
+        assert bench.value("imagier_task_failures_total", task=task, reason=error.reason) == 1
 
 
 async def test_without_room_nothing_is_decoded(bench: Bench) -> None:

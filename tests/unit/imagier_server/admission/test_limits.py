@@ -19,14 +19,16 @@ def test_refuses_by_count_without_waiting_and_lets_in_again() -> None:
     with pytest.raises(OverloadedError) as refused:
         room.enter(1)
     assert refused.value.retry_after is not None
+    assert (refused.value.reason, refused.value.cause) == ("OVERLOADED", "PICTURES_FULL")
     first.leave()
     room.enter(1)
 
 
 def test_refuses_by_bytes() -> None:
     room = limits(pictures=9, total=100)
-    with room.enter(60), pytest.raises(OverloadedError):
+    with room.enter(60), pytest.raises(OverloadedError) as refused:
         room.enter(60)
+    assert refused.value.cause == "BYTES_FULL"
     room.enter(60)
 
 
