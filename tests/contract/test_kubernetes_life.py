@@ -22,7 +22,6 @@ from rendered import (
     settings,
 )
 
-
 WORST_LOAD = 300
 """Seconds that no start of Triton has come near: all models load and warm in half a minute on two busy cores."""
 
