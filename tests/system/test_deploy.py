@@ -79,25 +79,14 @@ def test_hadolint_has_nothing_to_say() -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("file", "profile", "services"),
-    [
-        ("compose.home.yaml", None, {"imagier"}),
-        ("compose.yaml", "cpu", {"models", "imagier", "triton-cpu", "prometheus", "grafana"}),
-        ("compose.yaml", "gpu", {"models", "imagier", "triton-gpu", "prometheus", "grafana"}),
-    ],
-)
-def test_docker_compose_accepts_the_file(file: str, profile: str | None, services: set[str]) -> None:
-    chosen = ["--profile", profile] if profile else []
-    shown = {}
-    for what in (["config"], ["config", "--services"]):
-        done = subprocess.run(
-            ["docker-compose", *chosen, "-f", str(DEPLOY / file), *what], capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        shown[what[-1]] = done.stdout
-    assert set(shown["--services"].split()) == services
-    assert services <= yaml.safe_load(shown["config"])["services"].keys()
+@pytest.mark.parametrize("file", ["compose.home.yaml", "compose.yaml"])
+def test_docker_compose_accepts_the_file(file: str) -> None:
+    shown = subprocess.run(
+        ["docker-compose", "-f", str(DEPLOY / file), "config"], capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    written = yaml.safe_load((DEPLOY / file).read_text("utf-8"))
+    assert yaml.safe_load(shown.stdout)["services"].keys() == written["services"].keys()
 
 
 def packages(stage: Stage) -> set[str]:
