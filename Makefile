@@ -24,7 +24,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-system lint format models bench quality breaking-base pin-images clean
+.PHONY: help demo test test-system lint format models bench quality breaking-base manifests pin-images clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ quality: .venv/.quality models ## tags and text measured, into docs/quality.md (
 
 breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
 	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb
+
+manifests: .venv/.dev ## writes the cluster's rules and dashboards from deploy/prometheus and deploy/grafana
+	$(BIN)/python deploy/kubernetes/monitoring_objects.py
 
 pin-images: .venv/.dev ## writes today's digest behind every image's tag in deploy/ (REGISTRY=URL asks a proxy of yours instead)
 	$(BIN)/python deploy/pin_images.py $(addprefix --through ,$(REGISTRY))

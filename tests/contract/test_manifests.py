@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ def test_what_is_misspelt_is_found(kind: str, path: tuple[str, ...], value: obje
     place[path[-1]] = value
     with pytest.raises((jsonschema.ValidationError, kubernetes_validate.SchemaNotFoundError)):
         check(item, NEWEST)
+
+
+def test_rules_and_dashboards_are_those_that_serve_everywhere_else() -> None:
+    for path, text in runpy.run_path(str(DEPLOY / "kubernetes" / "monitoring_objects.py"))["WRITTEN"].items():
+        assert path.read_text("utf-8") == text(), "make manifests"
+        # The API server takes no object above a megabyte.
+        assert path.stat().st_size < 2**20
 
 
 def test_every_component_is_in_an_overlay() -> None:
