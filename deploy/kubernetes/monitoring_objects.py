@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make manifests`: Prometheus' rules and Grafana's dashboards as objects of a cluster, from the files that serve everywhere else."""
+"""`make manifests`: rules and dashboards as objects of a cluster, from the files that serve Prometheus and Grafana elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import yaml
 
 DEPLOY = Path(__file__).parents[1]
 TARGET = DEPLOY / "kubernetes" / "components" / "monitoring"
-HEAD = "# SPDX-License-Identifier: Apache-2.0\n# Written by `make manifests` from deploy/prometheus and deploy/grafana; change those.\n"
+HEAD = """\
+# SPDX-License-Identifier: Apache-2.0
+# Written by `make manifests` from deploy/prometheus and deploy/grafana; change those.
+"""
 
 
 def rules() -> str:

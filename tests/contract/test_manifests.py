@@ -73,8 +73,8 @@ def test_what_is_misspelt_is_found(kind: str, path: tuple[str, ...], value: obje
 
 
 def test_rules_and_dashboards_are_those_that_serve_everywhere_else() -> None:
-    for path, text in runpy.run_path(str(DEPLOY / "kubernetes" / "monitoring_objects.py"))["WRITTEN"].items():
-        assert path.read_text("utf-8") == text(), "make manifests"
+    for path, written in runpy.run_path(str(DEPLOY / "kubernetes" / "monitoring_objects.py"))["WRITTEN"].items():
+        assert path.read_text("utf-8") == written(), "make manifests"
         # The API server takes no object above a megabyte.
         assert path.stat().st_size < 2**20
 
