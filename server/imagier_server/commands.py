@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import CliSettingsSource, SettingsError
 
-from imagier_server import app, logs
+from imagier_server import app, logs, model_lock
 from imagier_server.embedded import EmbeddedError
 from imagier_server.model_lock import ModelLockError
 from imagier_server.settings import Settings
@@ -37,7 +37,7 @@ def serve(argv: Sequence[str]) -> int:
 
 
 def models(argv: Sequence[str]) -> int:
-    """`imagier models export [ROLE …]` and `imagier models list`."""
+    """`imagier models export [ROLE …]`, `list`, `verify DIR` and `copy FROM TO`. Exit code 0, or 1 with the reason."""
     parser = argparse.ArgumentParser(prog="imagier models", description="Fills and inspects a Triton model repository.")
     actions = parser.add_subparsers(dest="action", required=True)
     export = actions.add_parser(
@@ -47,9 +47,25 @@ def models(argv: Sequence[str]) -> int:
     listing = actions.add_parser("list", help="every model: its state, licence and source")
     for action in (export, listing):
         action.add_argument("--repository", type=Path, default=Path("model_repository"), help="default: %(default)s")
+    verify = actions.add_parser("verify", help="compares every byte with models.lock")
+    verify.add_argument("repository", type=Path, metavar="DIR")
+    copy = actions.add_parser("copy", help="copies a whole repository and verifies the copy; for containers")
+    copy.add_argument("source", type=Path, metavar="FROM")
+    copy.add_argument("target", type=Path, metavar="TO")
     arguments = parser.parse_args(argv)
 
-    # The exporter is no part of the server: only this command knows it.
+    if arguments.action in {"verify", "copy"}:
+        try:
+            if arguments.action == "verify":
+                model_lock.require_intact(arguments.repository)
+            else:
+                model_lock.copy_repository(arguments.source, arguments.target)
+        except (ModelLockError, OSError) as error:
+            print(f"imagier models: {error}", file=sys.stderr)
+            return FAILED
+        return OK
+
+    # The exporter is no part of the server: only these two know it.
     from imagier_server import export as exporter  # noqa: PLC0415
 
     try:

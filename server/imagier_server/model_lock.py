@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,6 +81,24 @@ def damaged_files(repository: Path, model: LockedModel) -> tuple[str, ...]:
 def verify_files(repository: Path) -> dict[str, tuple[str, ...]]:
     """For each installed role its damaged files; empty tuples mean that all is well. Raises as `read_lock` does."""
     return {role: damaged_files(repository, model) for role, model in read_lock(repository).items()}
+
+
+def require_intact(repository: Path) -> None:
+    """Raises `ModelLockError` unless models are installed there and every byte is the one that was; `OSError`."""
+    models = verify_files(repository)
+    if not models:
+        raise ModelLockError(f"{repository}: no models there")
+    if damaged := [path for paths in models.values() for path in paths]:
+        raise ModelLockError(f"{repository}: damaged or missing: {', '.join(damaged)}")
+
+
+def copy_repository(source: Path, target: Path) -> None:
+    """Copies contents, not rights: `target` may be a volume that is not ours. Then raises as `require_intact` does of the copy."""
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    require_intact(target)
 
 
 def _intact(path: Path, file: LockedFile) -> bool:

@@ -115,8 +115,10 @@ def instructions(dockerfile: Path) -> list[Instruction]:
     return [Instruction(*line.strip().split(maxsplit=1)) for line in joined.split("\n") if line.strip()]
 
 
-def build(dockerfile: Path, context: Path, folder: Path, arguments: Mapping[str, str], options: Sequence[str]) -> Stage:
-    """Carries out every instruction; the last stage. `arguments` as `--build-arg`; `options` are bubblewrap's, for each RUN."""
+def build(
+    dockerfile: Path, context: Path, folder: Path, arguments: Mapping[str, str], options: Sequence[str]
+) -> dict[str, Stage]:
+    """Carries out every instruction; all stages. `arguments` as `--build-arg`; `options` are bubblewrap's, for each RUN."""
     stages: dict[str, Stage] = {}
     stage = None
     for step in instructions(dockerfile):
@@ -128,14 +130,15 @@ def build(dockerfile: Path, context: Path, folder: Path, arguments: Mapping[str,
                 stage = deepcopy(stages[base])
                 stage.root = folder / str(len(stages))
             else:
-                assert base.startswith("python:3."), f"{base}: this machine can stand in for Python's own images only"
+                assert base == "scratch" or base.startswith("python:3."), (
+                    f"{base}: this machine can stand in for Python's own images only"
+                )
                 stage.root.mkdir(parents=True)
-            stages[name[0] if name else "final"] = stage
+            stages[name[0]] = stage
             continue
         assert stage is not None
         carry_out(step, stage, stages, context, arguments, options)
-    assert stage is not None
-    return stage
+    return stages
 
 
 def carry_out(  # noqa: C901 - one case for each instruction
@@ -169,7 +172,7 @@ def carry_out(  # noqa: C901 - one case for each instruction
         case "EXPOSE":
             stage.ports = [int(port) for port in step.text.split()]
         case "HEALTHCHECK":
-            stage.healthcheck = step.command(step.text.split("CMD", 1)[1].strip())
+            stage.healthcheck = [] if step.text == "NONE" else step.command(step.text.split("CMD", 1)[1].strip())
         case "CMD":
             stage.command = step.command()
         case _:

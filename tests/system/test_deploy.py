@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The home container: its compose file by docker-compose itself, its image built step by step and run as it will be run."""
+"""The containers: their compose files by docker-compose itself, their images built step by step and run as they will be run."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from image import CHECKOUT, Stage, build, setenv
+from imagier_server import embedded
 
 DEPLOY = CHECKOUT / "deploy"
 
@@ -25,7 +28,7 @@ VISITOR = """
 import contextlib, json, signal, subprocess, sys, time
 from imagier_client.samples import street_sign
 
-command, healthcheck = json.loads(sys.argv[1])
+command, healthcheck, address = json.loads(sys.argv[1])
 street_sign().save("/tmp/sign.jpg")
 server = subprocess.Popen(command, stdout=sys.stderr)
 began = time.monotonic()
@@ -33,15 +36,15 @@ while subprocess.run(healthcheck, stdout=sys.stderr).returncode != 0:
     assert time.monotonic() - began < 120, "not healthy within its start period"
     with contextlib.suppress(subprocess.TimeoutExpired):
         sys.exit(f"the server ended with {server.wait(timeout=2)}")
-subprocess.run(["imagier", "annotate", "--server", "127.0.0.1:8500", "--format", "jsonl", "/tmp/sign.jpg"], check=True)
+subprocess.run(["imagier", "annotate", "--server", address, "--format", "jsonl", "/tmp/sign.jpg"], check=True)
 server.send_signal(signal.SIGTERM)
 assert server.wait(timeout=30) == 0, "SIGTERM was not an orderly end"
 """
 
 
 @pytest.fixture(scope="module")
-def image() -> Iterator[Stage]:
-    """The last stage of the Dockerfile, built from what git has or would take."""
+def images() -> Iterator[dict[str, Stage]]:
+    """All stages of the Dockerfile, built from what git has or would take."""
     pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     asked = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True)
     cache = Path(asked.stdout.strip())
@@ -69,18 +72,6 @@ def image() -> Iterator[Stage]:
         yield build(DEPLOY / "Dockerfile", context, Path(folder, "stages"), arguments, options)
 
 
-def test_docker_compose_accepts_the_file() -> None:
-    shown = subprocess.run(
-        ["docker-compose", "-f", str(DEPLOY / "compose.home.yaml"), "config"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stderr == ""
-    assert list(yaml.safe_load(shown.stdout)["services"]) == ["imagier"]
-
-
 def test_hadolint_has_nothing_to_say() -> None:
     found = subprocess.run(
         ["hadolint", "--no-color", str(DEPLOY / "Dockerfile")], capture_output=True, text=True, check=False
@@ -88,25 +79,87 @@ def test_hadolint_has_nothing_to_say() -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
-def test_the_image_has_no_exporter_and_all_may_read_it(image: Stage) -> None:
-    packages = {path.name for path in image.place("/imagier/venv").glob("lib/python*/site-packages/*")}
-    assert {"imagier_server", "imagier_client", "pytriton", "onnxruntime"} <= packages
-    assert packages & {"torch", "onnx", "rapidocr", "skimage"} == set()
-    assert image.place("/models/models.lock").is_file()
-    files = {path: path.lstat().st_mode for path in image.root.rglob("*")}
+@pytest.mark.parametrize("file", ["compose.home.yaml", "compose.yaml"])
+def test_docker_compose_accepts_the_file(file: str) -> None:
+    shown = subprocess.run(
+        ["docker-compose", "-f", str(DEPLOY / file), "config"], capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    written = yaml.safe_load((DEPLOY / file).read_text("utf-8"))
+    assert yaml.safe_load(shown.stdout)["services"].keys() == written["services"].keys()
+
+
+def packages(stage: Stage) -> set[str]:
+    return {path.name for path in stage.place("/imagier/venv").glob("lib/python*/site-packages/*")}
+
+
+def test_the_images_have_no_exporter_and_the_gateway_no_engine(images: dict[str, Stage]) -> None:
+    assert {"imagier_server", "imagier_client", "pytriton", "onnxruntime"} <= packages(images["home"])
+    assert {"imagier_server", "imagier_client"} <= packages(images["gateway"])
+    assert packages(images["gateway"]) & {"pytriton", "onnxruntime"} == set()
+    for name in ("home", "gateway", "models"):
+        assert packages(images[name]) & {"torch", "onnx", "rapidocr", "skimage"} == set()
+
+
+@pytest.mark.parametrize("name", ["home", "gateway", "models", "model-files"])
+def test_all_may_read_the_image(images: dict[str, Stage], name: str) -> None:
+    files = {path: path.lstat().st_mode for path in images[name].root.rglob("*")}
     assert [path for path, mode in files.items() if not stat.S_ISLNK(mode) and not mode & stat.S_IROTH] == []
     assert [path for path, mode in files.items() if stat.S_ISDIR(mode) and not mode & stat.S_IXOTH] == []
 
 
-def test_the_container_reads_a_picture_without_rights_and_without_a_writable_disk(image: Stage) -> None:
-    assert image.user == "10001:10001"
-    visit = json.dumps([image.command, image.healthcheck])
-    reply = image.run(
-        ["/imagier/venv/bin/python", "-c", VISITOR, visit],
-        *("--setenv", "HOME", "/", "--unshare-net", "--cap-drop", "ALL", "--remount-ro", "/"),
-        bind="--ro-bind",
-        time_limit=300,
-    )
+def test_the_models_as_mere_files(images: dict[str, Stage]) -> None:
+    kinds = {path.suffix for path in images["model-files"].root.rglob("*") if path.is_file() and path.name[0] != "."}
+    assert kinds == {".onnx", ".pbtxt", ".lock", ".txt", ".tsv", ".json"}
+    assert not images["model-files"].command
+
+
+RIGHTLESS = ("--setenv", "HOME", "/", "--cap-drop", "ALL", "--remount-ro", "/")
+
+
+def test_the_models_verify_themselves_and_copy_themselves_to_a_volume(images: dict[str, Stage], tmp_path: Path) -> None:
+    models = images["models"]
+    assert models.user == "10001:10001"
+    alone = (*RIGHTLESS, "--unshare-net")
+    assert models.run(models.command, *alone, bind="--ro-bind", time_limit=60) == ""
+    copying = ["imagier", "models", "copy", "/models", "/target"]
+    models.run(copying, *alone, "--bind", str(tmp_path), "/target", bind="--ro-bind", time_limit=60)
+    assert (tmp_path / "models.lock").read_bytes() == (images["model-files"].root / "models.lock").read_bytes()
+
+
+def test_the_home_container_reads_a_picture_without_rights_and_without_a_writable_disk(
+    images: dict[str, Stage],
+) -> None:
+    home = images["home"]
+    assert home.user == "10001:10001"
+    visit(home, "127.0.0.1:8500", *RIGHTLESS, "--unshare-net")
+
+
+async def test_the_gateways_container_reads_a_picture_with_a_triton_elsewhere(images: dict[str, Stage]) -> None:
+    gateway, models = images["gateway"], images["models"].place("/models")
+    assert gateway.user == "10001:10001"
+    # Loopback is this machine's here, so that it finds the Triton.
+    port, metrics_port = free_port(), free_port()
+    gateway.healthcheck[-1] = gateway.healthcheck[-1].replace("8500", str(port))
+    async with embedded.start(models) as triton:
+        told = {
+            "IMAGIER_ENGINE": triton.grpc_address,
+            "IMAGIER_PORT": str(port),
+            "IMAGIER_METRICS_PORT": str(metrics_port),
+        }
+        options = (*setenv(told), "--ro-bind", str(models), "/models", *RIGHTLESS)
+        await asyncio.to_thread(visit, gateway, f"127.0.0.1:{port}", *options)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def visit(stage: Stage, address: str, *options: str) -> None:
+    told = json.dumps([stage.command, stage.healthcheck, address])
+    reply = stage.run(["/imagier/venv/bin/python", "-c", VISITOR, told], *options, bind="--ro-bind", time_limit=300)
     (line,) = map(json.loads, reply.splitlines())
     assert "PARKING" in line["response"]["text"]["text"]
     assert line["response"]["tags"]["models"]

@@ -13,8 +13,10 @@ from imagier_server.model_lock import (
     LockedFile,
     LockedModel,
     ModelLockError,
+    copy_repository,
     damaged_files,
     read_lock,
+    require_intact,
     verify_files,
     write_lock_text,
 )
@@ -90,3 +92,24 @@ def test_a_file_that_is_not_the_installed_one_is_named(repository, model, conten
 
 def test_whole_files_are_not_named(repository):
     assert verify_files(repository) == {"tagger": ()}
+
+
+def test_a_copy_is_whole_and_verified(repository, tmp_path_factory):
+    (repository / "tagger/config.pbtxt").write_text("a config", "utf-8")
+    target = tmp_path_factory.mktemp("volume")
+    copy_repository(repository, target)
+    copied = {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    assert copied == {
+        path.relative_to(repository): path.read_bytes() for path in repository.rglob("*") if path.is_file()
+    }
+
+
+def test_a_copy_of_what_is_damaged_is_refused(repository, tmp_path_factory):
+    (repository / "tagger/1/model.onnx").write_bytes(GRAPH[::-1])
+    with pytest.raises(ModelLockError, match=r"tagger/1/model\.onnx"):
+        copy_repository(repository, tmp_path_factory.mktemp("volume"))
+
+
+def test_a_folder_without_models_is_not_intact(tmp_path):
+    with pytest.raises(ModelLockError, match="no models"):
+        require_intact(tmp_path)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands of the deployment pages: run as they stand, or marked with what they need; what those name is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rendered import DEPLOY, OVERLAYS, ROOT, named, objects
+
+MARKS = {"a container engine", "a cluster", "a registry", "a running server"}
+PAGES = sorted((ROOT / "docs" / "deploy").glob("*.md"))
+
+
+def blocks() -> Iterator[tuple[str, str, str, str]]:
+    """Page, language, mark and body of every fence."""
+    for page in PAGES:
+        for language, body in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+            mark = re.match(r"# needs (.*)\n", body)
+            yield page.name, language, mark[1] if mark else "", body
+
+
+def commands(marked: bool) -> list[str]:
+    lines = [
+        line.partition(" #")[0].strip()
+        for _, language, mark, body in blocks()
+        if not language and bool(mark) is marked
+        for line in body.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def option(words: list[str], name: str) -> list[str]:
+    return [value for word, value in pairwise(words) if word == name]
+
+
+def test_every_mark_is_one_that_is_known() -> None:
+    assert {mark for _, _, mark, _ in blocks() if mark} == MARKS
+
+
+@pytest.mark.parametrize("command", commands(marked=False))
+def test_it_runs_as_it_stands(command: str) -> None:
+    done = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", commands(marked=True))
+def test_what_it_names_is_there(command: str) -> None:
+    words = shlex.split(command)
+    for path in (word for word in words if word.startswith("deploy/")):
+        assert (ROOT / path).exists()
+    match words[:2]:
+        case ["kubectl", _]:
+            check_kubectl(words)
+        case ["docker", "compose"]:
+            files = option(words, "-f")
+            (known,) = [
+                yaml.safe_load((ROOT / file).read_text("utf-8")) for file in files if file.startswith("deploy/")
+            ]
+            profiles = {name for service in known["services"].values() for name in service.get("profiles", [])}
+            assert set(option(words, "--profile")) <= profiles
+            assert profiles == set() or option(words, "--profile")
+        case ["docker", "build"]:
+            (target,) = option(words, "--target")
+            assert re.search(rf"^FROM \S+ AS {target}$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+        case ["make", target]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        case _:
+            assert words[0] in {"docker", "git", "imagier"}
+
+
+def check_kubectl(words: list[str]) -> None:
+    assert set(option(words, "-n")) <= {"imagier"}
+    for path in option(words, "-k"):
+        assert path.removeprefix("deploy/kubernetes/overlays/") in OVERLAYS
+    for word in words:
+        if word.startswith("deployment/"):
+            named("gpu", "Deployment", word.removeprefix("deployment/"))
+    for name in option(words, "-c"):
+        assert name == "models"
+    if "secret" in words:
+        assert f"name: {words[words.index('secret') + 2]}" in yaml.safe_dump(list(objects("ingress")))
+
+
+def test_the_overlay_that_the_page_shows_can_be_built(tmp_path: Path) -> None:
+    (overlay,) = [body for page, language, _, body in blocks() if page == "kubernetes.md" and language == "yaml"]
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
+    folder = tmp_path / "kubernetes" / "overlays" / "mine"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(overlay, "utf-8")
+    built = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, check=True)
+    items = list(yaml.safe_load_all(built.stdout))
+    (settings,) = [item["data"] for item in items if item["kind"] == "ConfigMap"]
+    assert settings["IMAGIER_IN_FLIGHT"] == "48"
+    assert settings["IMAGIER_ENGINE"] == "triton:8001"
+    images = re.findall(r"'image': '([^']+)'", str(items))
+    assert [image for image in images if not image.startswith(("registry.example.org/", "nvcr.io/"))] == []
+
+
+def overlays_table() -> set[str]:
+    page = (ROOT / "docs" / "deploy" / "kubernetes.md").read_text("utf-8")
+    return set(re.findall(r"^\| `([a-z-]+)` \| .* \|$", page.partition("```")[0], re.MULTILINE))
+
+
+def test_every_overlay_stands_in_the_page() -> None:
+    assert overlays_table() == set(OVERLAYS)
+
+
+def test_the_times_of_a_shutdown_are_those_of_the_manifests() -> None:
+    page = (ROOT / "docs" / "deploy" / "kubernetes.md").read_text("utf-8")
+    specs: list[dict[str, Any]] = [
+        named("gpu", "Deployment", name)["spec"]["template"]["spec"] for name in ("imagier", "triton")
+    ]
+    pauses = [spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] for spec in specs]
+    assert f"(`preStop`) | {pauses[0]} s | {pauses[1]} s;" in page
+    killed = [spec["terminationGracePeriodSeconds"] for spec in specs]
+    assert f"(`terminationGracePeriodSeconds`) | {killed[0]} s | {killed[1]} s |" in page
