@@ -267,6 +267,24 @@ async def test_what_a_hung_engine_holds_is_given_to_another() -> None:
         assert await asyncio.gather(*running) == [2, 2]
 
 
+async def test_one_that_has_left_and_hangs_gives_back_what_it_holds() -> None:
+    async with bench(1, 2) as b:
+        b[1].release = b[2].release = asyncio.Event()
+        running = [asyncio.create_task(b.infer()) for _ in range(2)]
+        await asyncio.gather(b[1].arrived.wait(), b[2].arrived.wait())
+        b[2].release = None
+        b.engines.use(["2"])
+        b[1].ready = None
+        async with asyncio.timeout(10):
+            await b.made["1"][0].closed.wait()
+        b[2].requests.clear()
+        await b.until(lambda: len(b[2].requests) == 1)
+        b.made["1"][0].release.set()
+        assert await asyncio.gather(*running) == [2, 2]
+        assert b.value("engine_ejections_total") == 0
+        await b.until(b[1].closed.is_set)
+
+
 async def test_the_only_engine_keeps_what_it_holds() -> None:
     async with bench(1) as b:
         b[1].release = asyncio.Event()
