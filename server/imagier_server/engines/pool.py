@@ -164,7 +164,9 @@ class Engines:
             member.in_flight -= 1
             if member.over:
                 member.woken.set()
-        member.failures = member.unanswered = 0
+        member.unanswered = 0
+        if member.epoch == epoch:
+            member.failures = 0
         return outputs
 
     async def _live(self, member: _Member) -> None:
@@ -204,14 +206,13 @@ class Engines:
         member.failures += 1
         member.woken.set()
         self.troubled.set()
-        if member.up:
-            self._metrics.engine_ejections.inc()
         self._set_ready(member, {})
 
     def _set_ready(self, member: _Member, ready: Mapping[str, bool]) -> None:
-        before, member.ready = member.ready, ready
+        before, was_up, member.ready = member.ready, member.up, ready
         if before != ready and not member.retired:
             level = logging.INFO if member.up else logging.WARNING
+            self._metrics.engine_ejections.inc(was_up and not member.up)
             log(level, "engine ready" if member.up else "engine not ready", address=member.address, models=dict(ready))
         self._refresh()
 
