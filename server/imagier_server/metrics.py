@@ -214,10 +214,10 @@ class Metrics:
             self.engine_attempts.labels(label, code)
         return label
 
-    def lose_engine(self, label: str) -> None:
-        """Has a Triton that was given up count as not ready, from now on."""
+    def set_engine_ready(self, label: str, ready: bool) -> None:
+        """Whether that Triton has every model ready, as of the last look or failure."""
         if label in self._engines:
-            self.engine_ready.labels(label).set(0)
+            self.engine_ready.labels(label).set(ready)
 
     def forget_engine(self, label: str) -> None:
         """Removes the series of a Triton that will not come back under that address."""

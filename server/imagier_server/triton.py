@@ -106,7 +106,6 @@ class TritonEngine:
     async def look(self) -> Mapping[str, bool]:
         """Asks which models are ready; none is where nobody listens. Raises `TimeoutError` if Triton takes too long to say."""
         answers = await asyncio.gather(*(self._is_ready(locked) for locked in self._models.values()))
-        self._metrics.engine_ready.labels(self._label).set(all(answers))
         return dict(zip(self._models, answers, strict=True))
 
     async def _is_ready(self, locked: LockedModel) -> bool:

@@ -44,6 +44,7 @@ from scripted_annotator import (
 )
 
 NOBODY = "127.0.0.1:1"
+DRAINING = status(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_after=60.0)
 
 
 class Blocking:
@@ -516,3 +517,45 @@ async def test_one_client_serves_many_callers(client: Any, script: Scripted) -> 
     widths = await asyncio.gather(*(client.annotate(bytes(n), tags=True) for n in range(1, 33)))
     assert [annotation.width for annotation in widths] == list(range(1, 33))
     assert script.catalogs == 1
+
+
+async def test_a_call_that_met_a_stopping_server_is_made_again(client: Any, script: Scripted) -> None:
+    script.annotate = refusing(status(grpc.StatusCode.CANCELLED))
+    assert (await client.annotate(b"1", tags=True)).width == 1
+    assert len(client.waits) == 1
+
+
+async def test_a_server_that_shuts_down_is_left_at_once(client: Any, script: Scripted) -> None:
+    async def draining(requests: Requests, context: Any) -> AsyncIterator[StreamResponse]:
+        answered = 0
+        async for item in requests:
+            if answered == 2 and script.streams == 1:
+                await refuse(context, DRAINING)
+            answered += 1
+            yield answer(item.request)
+
+    script.annotate, script.stream = refusing(DRAINING), draining
+    assert (await client.annotate(b"1", tags=True)).width == 1
+    answers = await client.many([(number, bytes(number)) for number in range(6)], tags=True, in_flight=3)
+    assert sorted((key, outcome.width) for key, outcome in answers) == [(number, number) for number in range(6)]
+    assert script.streams == 2
+    assert len(client.waits) == 2
+    assert max(client.waits) <= 0.2
+
+
+async def test_several_servers_take_turns_and_one_does_without_the_other(kind: Kind) -> None:
+    first, second = Scripted(), Scripted()
+    async with serving(second) as other:
+        async with serving(first) as one, kind(f"{one},{other}") as client:
+            while not (first.requests and second.requests):  # connected to both
+                await client.annotate(b"1", tags=True)
+            first.requests.clear()
+            second.requests.clear()
+            for _ in range(4):
+                await client.annotate(b"1", tags=True)
+            assert (len(first.requests), len(second.requests)) == (2, 2)
+        async with kind(f"{one},{other}") as client:
+            assert (await client.annotate(b"1", tags=True)).width == 1
+            answers = await client.many([(number, b"1") for number in range(5)], tags=True)
+            assert len(answers) == 5
+    assert len(second.requests) == 8

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from imagier_server.logs import log
 
 Lookup = Callable[[str], Awaitable[Collection[str]]]
-"""Host → its IP addresses. Raises OSError if there are none."""
+"""Host → its IP addresses. Raises OSError if there are none, UnicodeError for what cannot be a name."""
 
 _LEAST_SECONDS = 0.2  # between two look-ups, however often somebody asks for one
 
@@ -55,7 +55,7 @@ class Resolver:
     async def _resolve(self, target: Target) -> None:
         try:
             found = await self._lookup(target.host)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that can be none
             log(logging.WARNING, "engine address not found", host=target.host, error=type(error).__name__)
             return
         addresses = (f"[{each}]" if ip_address(each).version == 6 else each for each in found)

@@ -54,9 +54,13 @@ class _Member:
         return any(self.ready.values())
 
     @property
+    def over(self) -> bool:
+        return self.retired and not self.in_flight
+
+    @property
     def rest(self) -> float:
         """Seconds until the next look. After the first failure there is none: most are a connection that ended."""
-        if self.up:
+        if self.up or self.retired:
             return _LOOK_SECONDS
         doublings = min(self.failures - 2, 10)
         return min(_MAX_EJECTION_SECONDS, _FIRST_EJECTION_SECONDS * 2.0**doublings) if doublings >= 0 else 0.0
@@ -98,7 +102,7 @@ class Engines:
         """Takes the engines at these 'HOST:PORT' from now on: connects to new ones, sends nothing more to those left out."""
         for address in sorted(self._members.keys() - set(addresses)):
             member = self._members.pop(address)
-            member.retired = True
+            member.retired, member.ready = True, {}
             member.woken.set()
             log(logging.INFO, "engine retired", address=address)
         for address in sorted(set(addresses) - self._members.keys()):
@@ -158,20 +162,19 @@ class Engines:
             raise
         finally:
             member.in_flight -= 1
-            if member.retired:
+            if member.over:
                 member.woken.set()
-        member.failures = member.unanswered = 0
+        member.unanswered = 0
+        if member.epoch == epoch:
+            member.failures = 0
         return outputs
 
     async def _live(self, member: _Member) -> None:
-        """Looks after one address until it is retired, and then until its last request is answered."""
+        """Looks after one address until it is retired and its last request is answered."""
         try:
-            while not member.retired:
+            while not member.over:
                 await self._look(member)
                 await _rest(member)
-            while member.in_flight:
-                member.woken.clear()
-                await member.woken.wait()
         finally:
             await member.engine.close()
             if member.address not in self._members:
@@ -205,15 +208,14 @@ class Engines:
         member.failures += 1
         member.woken.set()
         self.troubled.set()
-        if member.up:
-            self._metrics.engine_ejections.inc()
-            self._metrics.lose_engine(member.address)
         self._set_ready(member, {})
 
     def _set_ready(self, member: _Member, ready: Mapping[str, bool]) -> None:
-        before, member.ready = member.ready, ready
+        before, was_up, member.ready = member.ready, member.up, ready
+        self._metrics.set_engine_ready(member.address, all(ready.get(model, False) for model in self._models))
         if before != ready and not member.retired:
             level = logging.INFO if member.up else logging.WARNING
+            self._metrics.engine_ejections.inc(was_up and not member.up)
             log(level, "engine ready" if member.up else "engine not ready", address=member.address, models=dict(ready))
         self._refresh()
 
@@ -229,14 +231,14 @@ class Engines:
 
 
 async def _rest(member: _Member) -> None:
-    """Until the next look is due, or the member is retired. What wakes it asks for that look, or has changed when it is due."""
-    while not member.retired:
+    """Until the next look is due, or there will be none. What wakes it asks for that look, or has changed when it is due."""
+    while not member.over:
         member.woken.clear()
-        up = member.up
+        before = member.up, member.retired
         try:
             async with asyncio.timeout(member.rest):
                 await member.woken.wait()
         except TimeoutError:
             return
-        if member.up == up:
+        if (member.up, member.retired) == before:
             return

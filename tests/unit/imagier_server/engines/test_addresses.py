@@ -67,7 +67,7 @@ def test_what_is_no_address_is_refused_at_the_start(setting: str) -> None:
 HOSTS = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(HOSTS, st.integers(1, 65535)), min_size=1, max_size=4))
 def test_whatever_the_pattern_takes_is_parsed(pairs: list[tuple[str, int]]) -> None:
     setting = ",".join(f"{host}:{port}" for host, port in pairs)
@@ -89,6 +89,10 @@ async def test_a_name_that_is_not_found_keeps_what_it_had() -> None:
     assert await resolver.resolve() == {"10.0.0.1:8001", "10.0.0.3:8001"}
     names.hosts["triton"] = ["10.0.0.4"]
     assert await resolver.resolve() == {"10.0.0.4:8001", "10.0.0.3:8001"}
+
+
+async def test_what_cannot_be_a_name_is_a_name_that_is_not_found() -> None:
+    assert await Resolver([Target("a..b", 1), Target("127.0.0.1", 2)]).resolve() == {"127.0.0.1:2"}
 
 
 async def test_the_machines_own_names() -> None:

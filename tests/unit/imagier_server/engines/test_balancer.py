@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagier_server.engines.balancer import Balancer
 
@@ -30,6 +30,7 @@ ENGINES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ENGINES, st.sampled_from(MODELS), st.integers(0, 8), st.data())
 def test_the_least_loaded_of_those_that_can(engines: list[Engine], model: str, turns: int, data: st.DataObject) -> None:
     balancer = balancing(*engines)
@@ -46,6 +47,7 @@ def test_the_least_loaded_of_those_that_can(engines: list[Engine], model: str, t
         assert chosen.in_flight == min(engine.in_flight for engine in able)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 60))
 def test_equals_take_turns(count: int, requests: int) -> None:
     engines = [Engine() for _ in range(count)]
@@ -54,6 +56,7 @@ def test_equals_take_turns(count: int, requests: int) -> None:
     assert max(taken.values()) - min(taken[id(engine)] for engine in engines) <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.lists(st.booleans(), max_size=200), st.randoms(use_true_random=False))
 def test_the_load_stays_level_however_long_each_takes(count: int, steps: list[bool], random) -> None:
     engines = [Engine() for _ in range(count)]

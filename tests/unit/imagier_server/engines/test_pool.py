@@ -15,6 +15,7 @@ from imagier_server.engines.pool import Engines
 from imagier_server.errors import (
     DeadlineError,
     EngineUnavailableError,
+    Full,
     ImagierError,
     InternalError,
     ModelUnavailableError,
@@ -121,7 +122,7 @@ async def test_one_that_fails_is_left_for_another(fault: ImagierError) -> None:
         assert b.value("engine_ejections_total") == 1
 
 
-@pytest.mark.parametrize("fault", [OverloadedError("full"), DeadlineError(), InternalError()])
+@pytest.mark.parametrize("fault", [OverloadedError("full", Full.QUEUE), DeadlineError(), InternalError()])
 async def test_what_another_engine_would_not_mend_is_not_tried_again(fault: ImagierError) -> None:
     async with bench(1, 2) as b:
         b[1].fault = b[2].fault = fault
@@ -265,6 +266,24 @@ async def test_what_a_hung_engine_holds_is_given_to_another() -> None:
         await b.until(lambda: b.value("engine_retries_total", outcome="sent") == 1)
         b.made["1"][0].release.set()
         assert await asyncio.gather(*running) == [2, 2]
+
+
+async def test_one_that_has_left_and_hangs_gives_back_what_it_holds() -> None:
+    async with bench(1, 2) as b:
+        b[1].release = b[2].release = asyncio.Event()
+        running = [asyncio.create_task(b.infer()) for _ in range(2)]
+        await asyncio.gather(b[1].arrived.wait(), b[2].arrived.wait())
+        b[2].release = None
+        b.engines.use(["2"])
+        b[1].ready = None
+        async with asyncio.timeout(10):
+            await b.made["1"][0].closed.wait()
+        b[2].requests.clear()
+        await b.until(lambda: len(b[2].requests) == 1)
+        b.made["1"][0].release.set()
+        assert await asyncio.gather(*running) == [2, 2]
+        assert b.value("engine_ejections_total") == 0
+        await b.until(b[1].closed.is_set)
 
 
 async def test_the_only_engine_keeps_what_it_holds() -> None:
