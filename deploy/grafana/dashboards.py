@@ -80,7 +80,7 @@ def p95(histogram: str, *labels: str, where: str = "") -> Query:
     )
 
 
-GATEWAYS = '{job=~".*imagier.*"}'
+GATEWAYS = "and on (job, instance) imagier_build_info"
 TASK = '{task=~"$task"}'
 MODEL = '{model=~"$model"}'
 WINDOWS = ("5m", "1h", "6h", "3d")
@@ -90,7 +90,7 @@ OVERVIEW = {
         Figure("Tasks", PER_SECOND, (of("sum(task:imagier_tasks:rate5m)"),)),
         Figure("Failed through our fault, 1 h", RATIO, (of("task:imagier_errors:ratio_rate1h", "task"),)),
         Figure("Later than the threshold, 1 h", RATIO, (of("task:imagier_slow:ratio_rate1h", "task"),)),
-        Figure("Gateways", COUNT, (of(f"sum(up{GATEWAYS})"),)),
+        Figure("Gateways", COUNT, (of("count(imagier_build_info)"),)),
         Figure("Gateways without a Triton", COUNT, (of("sum(imagier_engines_up == bool 0)"),)),
         Figure(
             "Alerts",
@@ -146,7 +146,7 @@ OVERVIEW = {
             "Processor cores",
             COUNT,
             (
-                rate("process_cpu_seconds_total", "instance", where=GATEWAYS, text="gateway"),
+                of(f"rate(process_cpu_seconds_total[$__rate_interval]) {GATEWAYS}", "instance", text="gateway"),
                 rate("imagier_cpu_seconds_total", "instance", where='{stage="decode"}', text="decoders"),
             ),
         ),
@@ -154,7 +154,7 @@ OVERVIEW = {
             "Memory",
             BYTES,
             (
-                of(f"process_resident_memory_bytes{GATEWAYS}", "instance", text="gateway"),
+                of(f"process_resident_memory_bytes {GATEWAYS}", "instance", text="gateway"),
                 of("imagier_memory_bytes", "instance", text="container"),
                 of("imagier_memory_limit_bytes < Inf", "instance", text="limit"),
             ),
