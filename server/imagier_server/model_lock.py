@@ -93,7 +93,7 @@ def require_intact(repository: Path) -> None:
 
 
 def copy_repository(source: Path, target: Path) -> None:
-    """Copies what is installed, and nothing that is not: Triton would try to load it. Raises what `require_intact` does of the copy.
+    """Copies what is installed and no more: Triton would try to load it. Raises what `require_intact` does of the copy.
 
     Contents, not rights: `target` may be a volume that is not ours.
     """
