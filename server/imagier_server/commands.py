@@ -49,7 +49,7 @@ def models(argv: Sequence[str]) -> int:
         action.add_argument("--repository", type=Path, default=Path("model_repository"), help="default: %(default)s")
     verify = actions.add_parser("verify", help="compares every byte with models.lock")
     verify.add_argument("repository", type=Path, metavar="DIR")
-    copy = actions.add_parser("copy", help="copies a whole repository and verifies the copy; for containers")
+    copy = actions.add_parser("copy", help="copies what is installed and verifies the copy; for containers")
     copy.add_argument("source", type=Path, metavar="FROM")
     copy.add_argument("target", type=Path, metavar="TO")
     arguments = parser.parse_args(argv)

@@ -93,11 +93,16 @@ def require_intact(repository: Path) -> None:
 
 
 def copy_repository(source: Path, target: Path) -> None:
-    """Copies contents, not rights: `target` may be a volume that is not ours. Then raises as `require_intact` does of the copy."""
-    for path in (path for path in source.rglob("*") if path.is_file()):
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+    """Copies what is installed and no more: Triton would try to load it. Raises what `require_intact` does of the copy.
+
+    Contents, not rights: `target` may be a volume that is not ours.
+    """
+    files = [source / LOCK_NAME, *(path for role in read_lock(source) for path in (source / role).rglob("*"))]
+    for path in files:
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
     require_intact(target)
 
 

@@ -94,14 +94,15 @@ def test_whole_files_are_not_named(repository):
     assert verify_files(repository) == {"tagger": ()}
 
 
-def test_a_copy_is_whole_and_verified(repository, tmp_path_factory):
+def test_a_copy_has_what_is_installed_and_nothing_else(repository, tmp_path_factory):
     (repository / "tagger/config.pbtxt").write_text("a config", "utf-8")
+    (repository / "captioner").mkdir()
+    (repository / "captioner/config.pbtxt").write_text("of a model that was never exported", "utf-8")
     target = tmp_path_factory.mktemp("volume")
     copy_repository(repository, target)
-    copied = {path.relative_to(target): path.read_bytes() for path in target.rglob("*") if path.is_file()}
-    assert copied == {
-        path.relative_to(repository): path.read_bytes() for path in repository.rglob("*") if path.is_file()
-    }
+    copied = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    assert copied.keys() == {LOCK_NAME, "tagger/config.pbtxt", "tagger/1/model.onnx"}
+    assert all((repository / path).read_bytes() == content for path, content in copied.items())
 
 
 def test_a_copy_of_what_is_damaged_is_refused(repository, tmp_path_factory):
