@@ -73,8 +73,8 @@ quality: .venv/.quality models ## tags, captions and text measured, into docs/qu
 breaking-base: .stamps/buf ## at a release: makes the contract of today the one that `make lint` compares with
 	cd protos && $(BUF) build --exclude-source-info -o imagier.v1.binpb
 
-models: .venv/.serve ## exports the models that are not current in model_repository/
-	@$(BIN)/imagier models export
+models: .venv/.serve ## installs the models that are not current in model_repository/
+	@$(BIN)/imagier models install --accept research-only
 
 clean: ## removes what the targets made, models included
 	rm -rf .venv .stamps demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -102,7 +102,7 @@ def compose(folder: Path, wheel: Wheel, model_repository: Path, models: Sequence
     missing = [name for name in chosen if not (model_repository / name / "config.pbtxt").is_file()]
     if missing or not chosen:
         raise EmbeddedError(
-            f"No {', '.join(missing) or 'model'} in {model_repository}: run `imagier models export` first."
+            f"No {', '.join(missing) or 'model'} in {model_repository}: run `imagier models install` first."
         )
     links = {folder / "models" / name: (model_repository / name).resolve() for name in chosen}
     # Triton refuses a library that a link leads out of its backend's folder, so there the folder is the link.
