@@ -48,6 +48,7 @@ def test_triton_listens_on_loopback_only_and_serves_no_http():
         "--model-repository=/dev/shm/imagier-triton-ab12/models",
         "--backend-directory=/dev/shm/imagier-triton-ab12/backends",
         "--backend-config=python,shm-region-prefix-name=imagier-triton-ab12-",
+        "--backend-config=python,stub-timeout-seconds=600",
     } <= set(arguments)
 
 
