@@ -84,8 +84,8 @@ manifests: .venv/.dev ## writes the cluster's rules and dashboards from deploy/p
 pin-images: .venv/.dev ## writes today's digest behind every image's tag in deploy/ (REGISTRY=URL asks a proxy of yours instead)
 	$(BIN)/python deploy/pin_images.py $(addprefix --through ,$(REGISTRY))
 
-models: .venv/.serve ## exports the models that are not current in model_repository/
-	@$(BIN)/imagier models export
+models: .venv/.serve ## installs the models that are not current in model_repository/
+	@$(BIN)/imagier models install --accept research-only
 
 clean: ## removes what the targets made, models included
 	rm -rf .venv .stamps demo-out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -96,7 +96,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
     required = {model for task in registry.TASKS if not task.optional for model in task.models}
     if missing := sorted(required - models.keys()):
         raise ModelLockError(
-            f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models export` first"
+            f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models install` first"
         )
     tasks = registry.load(settings.model_repository)
     _describe(metrics, models, tasks)

@@ -37,15 +37,23 @@ def serve(argv: Sequence[str]) -> int:
 
 
 def models(argv: Sequence[str]) -> int:
-    """`imagier models export [ROLE …]`, `list`, `verify DIR` and `copy FROM TO`. Exit code 0, or 1 with the reason."""
+    """`imagier models install [ROLE[=BRAND|FOLDER] …]`, `list`, `verify DIR` and `copy FROM TO`. Exit code 0, or 1 with the reason."""
     parser = argparse.ArgumentParser(prog="imagier models", description="Fills and inspects a Triton model repository.")
     actions = parser.add_subparsers(dest="action", required=True)
-    export = actions.add_parser(
-        "export", help="export what is missing or stale; verified against its source, installed atomically"
+    install = actions.add_parser(
+        "install", help="install what is missing or stale; verified against its source, put in place atomically"
     )
-    export.add_argument("roles", nargs="*", metavar="ROLE", help="only these, such as tagger")
+    install.add_argument(
+        "wanted",
+        nargs="*",
+        metavar="ROLE[=BRAND|FOLDER]",
+        help="only these: tagger, captioner=blip-base, captioner=/path/to/checkpoint; `list` names the brands",
+    )
+    install.add_argument(
+        "--accept", choices=["research-only"], help="also models whose terms allow research and private use only"
+    )
     listing = actions.add_parser("list", help="every model: its state, licence and source")
-    for action in (export, listing):
+    for action in (install, listing):
         action.add_argument("--repository", type=Path, default=Path("model_repository"), help="default: %(default)s")
     verify = actions.add_parser("verify", help="compares every byte with models.lock")
     verify.add_argument("repository", type=Path, metavar="DIR")
@@ -69,12 +77,17 @@ def models(argv: Sequence[str]) -> int:
     from imagier_server import export as exporter  # noqa: PLC0415
 
     try:
-        if arguments.action == "export":
-            exporter.export_models(arguments.repository, arguments.roles or None, print)
-        else:
-            for role, state in exporter.status(arguments.repository).items():
-                row = exporter.CATALOGUE[role]
-                print(f"{role:20} {state:8} {row.brand} {row.version}, weights {row.weights_licence}, {row.source.url}")
+        if arguments.action == "install":
+            accepted = arguments.accept == "research-only"
+            exporter.install_models(arguments.repository, arguments.wanted, accepted, print)
+            return OK
+        for role, standing in exporter.status(arguments.repository).items():
+            row = standing.row
+            terms = f", weights {row.weights_licence}, {row.source.url}" if row else ", a checkpoint of one's own"
+            research_only = " (research only)" if row and row.research_only else ""
+            print(f"{role:20} {standing.state:8} {standing.brand} {standing.version}{terms}{research_only}")
+        for brand, row in exporter.ALTERNATIVES.items():
+            print(f"{row.role}={brand}: weights {row.weights_licence}, {row.quality}, {row.source.url}")
     except exporter.ExportError as error:
         print(f"imagier models: {error}", file=sys.stderr)
         return FAILED

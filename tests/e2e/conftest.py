@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real thing: `imagier serve` with the embedded Triton and the models that `imagier models export` installed."""
+"""The real thing: `imagier serve` with the embedded Triton and the models that `imagier models install` installed."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def incomplete(repository: Path) -> Path:
 
 
 async def test_an_incomplete_repository_says_what_to_do(incomplete: Path, unused_tcp_port: int) -> None:
-    with pytest.raises(ValueError, match="imagier models export"):
+    with pytest.raises(ValueError, match="imagier models install"):
         async with gateway(incomplete, 1, unused_tcp_port):
             pass
 

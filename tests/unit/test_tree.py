@@ -35,6 +35,7 @@ PROVED_BY = {
     "imagier_server/embedded/launcher.py": "e2e/test_embedded.py",
     "imagier_server/embedded/onnxruntime_backend/model.py": "e2e/test_embedded.py",
     "imagier_server/errors.py": "unit/imagier_server/transport/test_status.py",
+    "imagier_server/export/cross_decoder.py": "unit/imagier_server/export/test_checkpoints.py",
     "imagier_server/export/errors.py": "unit/imagier_server/export/test_export.py",
     "imagier_server/messages.py": "unit/test_tree.py",
     "imagier_server/tasks/registry.py": "contract/test_tasks.py",

@@ -35,6 +35,9 @@ PROGRESS_SECONDS = 2.0
 START_ATTEMPTS = 3  # another process may take a port between our choice and Triton's use of it
 # Of each model instance's shared memory. Batches pass through it; it grows when one does not fit, and never shrinks.
 SHM_BYTES = 4 << 20
+# For a model instance's process to load its graph. On a busy machine Triton's own 30 s are too few, and it then waits for ever
+# for the end of a process that waits for it.
+STUB_SECONDS = 600
 LOG_BYTES = 1 << 20  # a start writes some kilobytes
 
 
@@ -72,8 +75,9 @@ async def start(
 ) -> AsyncIterator[EmbeddedTriton]:
     """Run Triton on the models named (None: all that have a graph) for the time of the `async with`.
 
-    It ends with this process in any case. The thread that enters must live as long as the engine: the kernel ends Triton with it. Triton's log goes to `log_dir`, or is
-    kept only while it runs. Raises EmbeddedError: this machine cannot run it, a model is missing or does not load.
+    It ends with this process in any case. The thread that enters must live as long as the engine: the kernel ends Triton with it.
+    Triton's log goes to `log_dir`, or is kept only while it runs. Raises EmbeddedError: this machine cannot run it, a model is
+    missing or does not load.
     """
     wheel = find()
     with scratch() as place:
@@ -102,7 +106,7 @@ def compose(folder: Path, wheel: Wheel, model_repository: Path, models: Sequence
     missing = [name for name in chosen if not (model_repository / name / "config.pbtxt").is_file()]
     if missing or not chosen:
         raise EmbeddedError(
-            f"No {', '.join(missing) or 'model'} in {model_repository}: run `imagier models export` first."
+            f"No {', '.join(missing) or 'model'} in {model_repository}: run `imagier models install` first."
         )
     links = {folder / "models" / name: (model_repository / name).resolve() for name in chosen}
     # Triton refuses a library that a link leads out of its backend's folder, so there the folder is the link.
@@ -142,6 +146,7 @@ def command(wheel: Wheel, place: Scratch, grpc_port: int, metrics_port: int) -> 
         f"--backend-config=python,shm-region-prefix-name={place.region_prefix}",
         f"--backend-config=python,shm-default-byte-size={SHM_BYTES}",
         f"--backend-config=python,shm-growth-byte-size={SHM_BYTES}",
+        f"--backend-config=python,stub-timeout-seconds={STUB_SECONDS}",
         "--allow-http=false",
         f"--grpc-address={HOST}",
         f"--grpc-port={grpc_port}",

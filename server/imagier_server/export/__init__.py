@@ -7,17 +7,20 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from imagier_server.export.catalogue import CATALOGUE, ModelRow
+from imagier_server.export.catalogue import ALTERNATIVES, CATALOGUE, CheckpointFolder, HubModel, ModelRow, captioner_of
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
-from imagier_server.export.install import GRAPH, install
+from imagier_server.export.hub import download, look_up
+from imagier_server.export.install import CONFIG, GRAPH, fit_config, install
 from imagier_server.model_lock import LockedModel, ModelLockError, damaged_files, read_lock
 
-__all__ = ["CATALOGUE", "ExportError", "State", "export_models", "status"]
+__all__ = ["ALTERNATIVES", "CATALOGUE", "ExportError", "Standing", "State", "install_models", "status"]
 
 
 class State(StrEnum):
@@ -28,66 +31,130 @@ class State(StrEnum):
     MISSING = "missing"
 
 
-def status(repository: Path) -> dict[str, State]:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What fills a role, or would: `row` of the catalogue, or None for a checkpoint of one's own; its brand and version."""
+
+    state: State
+    brand: str
+    version: str
+    row: ModelRow | None
+
+
+def status(repository: Path) -> dict[str, Standing]:
     """How each role of the catalogue stands in `repository`, every byte checked. Raises `ExportError`."""
     installed = _read_lock(repository)
-    return {role: _state(repository, row, installed.get(role)) for role, row in CATALOGUE.items()}
+    return {role: _standing(repository, row, installed.get(role)) for role, row in CATALOGUE.items()}
 
 
-def export_models(
-    repository: Path, roles: Sequence[str] | None = None, on_progress: Callable[[str], None] = lambda _line: None
+def install_models(
+    repository: Path,
+    wanted: Sequence[str] = (),
+    accept_research_only: bool = False,
+    on_progress: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, State]:
-    """Installs the models of `roles` (all if None) that are not current in `repository`. How each of them stood before.
+    """Installs the `wanted` models that are not current in `repository`: how the role of each of them stood before.
 
-    `on_progress` gets a line for the terminal at each step. The packages of `imagier[export]` are needed only if there is
-    something to do. Raises `ExportError`: then that model and those after it are as they were.
+    Wanted is a role (its default model), role=brand or role=folder of a checkpoint; none means the default of every role in which
+    nothing else was installed. Models that allow research only need `accept_research_only`: asked for, they are refused without;
+    otherwise left out. `on_progress` gets a line for the terminal at each step. The packages of `imagier[export]` are needed only
+    if there is something to do. Raises `ExportError`: then that model and those after it are as they were.
     """
-    wanted = CATALOGUE if roles is None else {role: _row(role) for role in roles}
-    for role in wanted:
-        if not (repository / role / "config.pbtxt").is_file():
-            raise ExportError(f"no {role}/config.pbtxt in {repository}: it is not a model repository of this version")
+    rows = [_row(text) for text in wanted] or list(CATALOGUE.values())
+    for row in rows:
+        if not (repository / row.role / CONFIG).is_file():
+            raise ExportError(f"no {row.role}/{CONFIG} in {repository}: it is not a model repository of this version")
+        if wanted and row.research_only and not accept_research_only:
+            raise ExportError(
+                f"{row.role}: {row.brand} is for research only. {row.terms} Accept: --accept research-only"
+            )
     with _held(repository):
-        before = {role: state for role, state in status(repository).items() if role in wanted}
-        for role, state in before.items():
-            if state is State.CURRENT:
-                on_progress(f"{role}: current")
+        standings = status(repository)
+        before = {row.role: standings[row.role].state for row in rows}
+        for row in rows:
+            standing = standings[row.role]
+            if not wanted and standing.row is not row:
+                kept = "kept" if standing.state is State.CURRENT else f"{standing.state}; install it again by its name"
+                on_progress(f"{row.role}: {standing.brand} {kept}")
+                continue
+            if row.research_only and not accept_research_only:
+                on_progress(
+                    f"{row.role}: left out, for research only: imagier models install {row.role} --accept research-only"
+                )
+                continue
+            if row.research_only:
+                on_progress(f"{row.role}: NOTICE: {row.terms}")
+            if standing.row is row and standing.state is State.CURRENT:
+                on_progress(f"{row.role}: current")
             else:
-                _export(repository, CATALOGUE[role], on_progress)
+                _install(repository, row, on_progress)
     return before
 
 
-def _export(repository: Path, row: ModelRow, on_progress: Callable[[str], None]) -> None:
-    on_progress(f"{row.role}: converting {row.brand} {row.version}")
-    weights = fetch(row.source, repository)
-    try:
-        # PyTorch takes seconds to import: only now is it needed.
-        from imagier_server.export.convert import convert  # noqa: PLC0415
-        from imagier_server.export.verify import verify  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ExportError(f"{error.name} is not installed; run: pip install 'imagier[export,cpu]'") from error
-    converted = convert(row, weights)
-    on_progress(f"{row.role}: {verify(row, weights, converted)}")
+def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]) -> None:
+    with TemporaryDirectory(prefix="imagier-") as scratch:
+        if isinstance(row.source, HubModel | CheckpointFolder):
+            source = look_up(row.source)
+            row = replace(row, source=source)
+            on_progress(f"{row.role}: {row.brand}, {source.url}")
+            on_progress(
+                f"{row.role}: licence {row.weights_licence}, {source.size / 1e6:.0f} MB, SHA-256 {source.sha256}"
+            )
+        match row.source:
+            case HubModel():
+                weights = download(row.source, Path(scratch))
+            case _:
+                weights = fetch(row.source, repository)
+        on_progress(f"{row.role}: converting {row.brand} {row.version}")
+        try:
+            # PyTorch takes seconds to import: only now is it needed.
+            from imagier_server.export.convert import convert  # noqa: PLC0415
+            from imagier_server.export.verify import verify  # noqa: PLC0415
+
+            converted = convert(row, weights)
+            on_progress(f"{row.role}: {verify(row, weights, converted)}")
+        except ModuleNotFoundError as error:
+            raise ExportError(f"{error.name} is not installed; run: pip install 'imagier[{_extras(row)}]'") from error
     files = {GRAPH: converted.graph} | {f"assets/{name}": content for name, content in converted.assets.items()}
     tools = {name: metadata.version(name) for name in ("imagier", "onnx", "torch")}
     try:
-        install(repository, row, files, tools)
+        config = (repository / row.role / CONFIG).read_text("utf-8")
+        # Shapes are fitted only where models of several shapes may fill the role.
+        fitted = fit_config(config, row, converted.shapes if row.role == "captioner" else {})
+        install(repository, row, files, tools, fitted if fitted != config else None)
     except OSError as error:
         raise ExportError(f"{row.role}: cannot be written to {repository}: {error.strerror}") from error
     on_progress(f"{row.role}: installed, {len(converted.graph) / 1e6:.1f} MB")
 
 
-def _state(repository: Path, row: ModelRow, model: LockedModel | None) -> State:
+def _standing(repository: Path, default: ModelRow, model: LockedModel | None) -> Standing:
     if model is None:
-        return State.MISSING
-    if (model.source_digest, model.recipe) != (row.source.sha256, row.recipe) or damaged_files(repository, model):
-        return State.STALE
-    return State.CURRENT
+        return Standing(State.MISSING, default.brand, default.version, default)
+    row = default if model.brand == default.brand else ALTERNATIVES.get(model.brand)
+    # The digest of what came from the hub or a folder is known only from there.
+    sha256 = row.source.sha256 if row and row.source.sha256 else model.source_digest
+    recipe = row.recipe if row else model.recipe
+    same = (model.source_digest, model.recipe) == (sha256, recipe)
+    state = State.CURRENT if same and not damaged_files(repository, model) else State.STALE
+    return Standing(state, model.brand, model.version, row)
 
 
-def _row(role: str) -> ModelRow:
+def _row(text: str) -> ModelRow:
+    role, _, choice = text.partition("=")
     if role not in CATALOGUE:
         raise ExportError(f"no model {role}; there are: {', '.join(CATALOGUE)}")
-    return CATALOGUE[role]
+    choices = {brand: row for brand, row in ALTERNATIVES.items() if row.role == role}
+    if not choice or choice == CATALOGUE[role].brand:
+        return CATALOGUE[role]
+    if choice in choices:
+        return choices[choice]
+    if choices and Path(choice).is_dir():
+        return captioner_of(CheckpointFolder(Path(choice)), "own-checkpoint", "not stated", "Your own.", "not stated")
+    raise ExportError(f"{role} has no {choice}; there are: {', '.join([CATALOGUE[role].brand, *choices])}, or a folder")
+
+
+def _extras(row: ModelRow) -> str:
+    return "export,cpu,captioners" if isinstance(row.source, HubModel | CheckpointFolder) else "export,cpu"
 
 
 def _read_lock(repository: Path) -> dict[str, LockedModel]:
@@ -99,7 +166,7 @@ def _read_lock(repository: Path) -> dict[str, LockedModel]:
 
 @contextmanager
 def _held(repository: Path) -> Iterator[None]:
-    """One export at a time in a repository; a second one waits. Let go of when the process ends, however it does."""
+    """One installation at a time in a repository; a second one waits. Let go of when the process ends, however it does."""
     folder = os.open(repository, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

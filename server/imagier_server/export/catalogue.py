@@ -209,4 +209,60 @@ _ROWS = (
 )
 
 CATALOGUE: Mapping[str, ModelRow] = MappingProxyType({row.role: row for row in _ROWS})
-"""The models by role, in the order in which they are exported."""
+"""The default models by role, in the order in which they are exported."""
+
+
+def captioner_of(source: HubModel | CheckpointFolder, brand: str, licence: str, terms: str, quality: str) -> ModelRow:
+    """A captioner of transformers: BLIP or Florence-2."""
+    return ModelRow(
+        role="captioner",
+        task="caption",
+        brand=brand,
+        source=source,
+        recipe=1,
+        code_licence="Apache-2.0",
+        weights_licence=licence,
+        terms=terms,
+        research_only=False,
+        inputs="pixels UINT8 [N, S, S, 3], RGB, the whole picture squashed to the model's side",
+        outputs=(
+            "token_ids INT32 [N, 3, 30], three captions, best first, padded after their end; log_probabilities FP32 [N, 3]"
+        ),
+        quality=quality,
+        languages=("en",),
+    )
+
+
+_SALESFORCE = (
+    "Weights by Salesforce, BSD-3-Clause according to their page; read by the code of transformers (Apache-2.0)."
+)
+
+ALTERNATIVES: Mapping[str, ModelRow] = MappingProxyType(
+    {
+        row.brand: row
+        for row in (
+            captioner_of(
+                HubModel("Salesforce/blip-image-captioning-base", "82a37760796d32b1411fe092ab5d4e227313294b"),
+                "blip-base",
+                "BSD-3-Clause",
+                _SALESFORCE,
+                "COCO (Karpathy test) CIDEr 133.3, BLEU-4 39.7, fine-tuned (arXiv:2201.12086, BLIP with CapFilt-L)",
+            ),
+            captioner_of(
+                HubModel("Salesforce/blip-image-captioning-large", "353689b859fcf0523410b1806dace5fb46ecdf41"),
+                "blip-large",
+                "BSD-3-Clause",
+                _SALESFORCE,
+                "COCO (Karpathy test) CIDEr 136.7, BLEU-4 40.4, fine-tuned (arXiv:2201.12086, BLIP ViT-L)",
+            ),
+            captioner_of(
+                HubModel("florence-community/Florence-2-base", "main"),
+                "florence-2-base",
+                "MIT",
+                "Weights by Microsoft, MIT according to their page, in the format of transformers; read by its code (Apache-2.0).",
+                "COCO (Karpathy test) CIDEr 133.0, zero-shot (model card of microsoft/Florence-2-base)",
+            ),
+        )
+    }
+)
+"""Captioners that are installed by their brand instead of the default."""

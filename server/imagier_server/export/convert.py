@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 
 from imagier_server.export import flickr_captioner
 from imagier_server.export.caption_graph import build_captioner
-from imagier_server.export.catalogue import ModelRow
+from imagier_server.export.catalogue import CheckpointFolder, HubModel, ModelRow
 from imagier_server.export.efficientnet_lite import build_classifier
 from imagier_server.export.errors import ExportError
 from imagier_server.export.ocr_graphs import (
@@ -30,10 +30,11 @@ MAX_IR = 10
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A graph, serialised, and its assets by file name."""
+    """A graph, serialised, its assets by file name, and the shape of one row of each input and output."""
 
     graph: bytes
     assets: Mapping[str, bytes] = field(default_factory=dict)
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def convert(row: ModelRow, weights: Path) -> Converted:
@@ -56,6 +57,13 @@ def convert(row: ModelRow, weights: Path) -> Converted:
             read_pixels(model, 48, "W")
             answer_tokens(model)
             assets["charset.txt"] = "".join(f"{entry}\n" for entry in read_charset(model)).encode()
+        case "captioner" if isinstance(row.source, HubModel | CheckpointFolder):
+            # transformers takes seconds to import, and is an extra of its own.
+            from imagier_server.export.checkpoints import assets_of, read_captioner  # noqa: PLC0415
+
+            captioner = read_captioner(weights)
+            model = build_captioner(captioner.decoder, captioner.side, captioner.options)
+            assets |= assets_of(weights, captioner)
         case "captioner":
             model = build_captioner(flickr_captioner.load(weights), flickr_captioner.SIDE, flickr_captioner.SEARCH)
             assets |= {name: (weights.parent / name).read_bytes() for name in ("captioner.json", "tokenizer.json")}
@@ -70,4 +78,8 @@ def convert(row: ModelRow, weights: Path) -> Converted:
     opset = max(entry.version for entry in model.opset_import)
     if opset > MAX_OPSET or model.ir_version > MAX_IR:
         raise ExportError(f"{row.role}: opset {opset} and IR {model.ir_version} are newer than Triton reads")
-    return Converted(model.SerializeToString(deterministic=True), assets)
+    shapes = {
+        tensor.name: [side.dim_value for side in tensor.type.tensor_type.shape.dim[1:]]
+        for tensor in (*model.graph.input, *model.graph.output)
+    }
+    return Converted(model.SerializeToString(deterministic=True), assets, shapes)

@@ -7,13 +7,15 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-from imagier_server.export.catalogue import BundledFile, PackageFile, Source
+from imagier_server.export.catalogue import BundledFile, CheckpointFolder, PackageFile, Source
 from imagier_server.export.errors import ExportError
 
 
 def fetch(source: Source, repository: Path) -> Path:
-    """The file of `source` on this machine. Its package is looked at, not imported. Raises `ExportError`."""
+    """The file or folder of `source` on this machine. Its package is looked at, not imported. Raises `ExportError`."""
     match source:
+        case CheckpointFolder():
+            return source.path
         case PackageFile():
             wanted, advice = f"{source.distribution}=={source.version}", "install it again"
             path, name = _in_package(source), source.file
@@ -21,7 +23,7 @@ def fetch(source: Source, repository: Path) -> Path:
             wanted, advice = "the model repository", "take it from where the rest came from"
             path, name = repository / source.path, source.path
         case _:
-            raise ExportError(f"{source.url}: no way to fetch it is known")
+            raise ExportError(f"{source.url} must be downloaded")
     try:
         with path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()

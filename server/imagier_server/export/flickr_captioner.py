@@ -222,7 +222,8 @@ def load(weights: Path) -> FlickrCaptioner:
 
 def load_backbone() -> EfficientNet:
     """EfficientNet-Lite2 with the weights that the tagger has. Raises `ExportError`."""
-    backbone = EfficientNet.from_name("efficientnet-lite2")
+    # Its convolutions pad by the size of the picture: with the tagger's 260 they would look askew at one of 224.
+    backbone = EfficientNet.from_name("efficientnet-lite2", image_size=SIDE)
     source = CATALOGUE["tagger"].source
     backbone.load_state_dict(torch.load(fetch(source, Path()), map_location="cpu", weights_only=True))
     return backbone.eval()

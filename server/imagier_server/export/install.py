@@ -5,26 +5,32 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from imagier_server.export.catalogue import ModelRow
 from imagier_server.model_lock import LOCK_NAME, LockedFile, LockedModel, read_lock, write_lock_text
 
 GRAPH = "1/model.onnx"
+CONFIG = "config.pbtxt"
 
 
-def install(repository: Path, row: ModelRow, files: Mapping[str, bytes], tools: Mapping[str, str]) -> LockedModel:
-    """Installs `files` (paths relative to the role's folder) in `repository`. Raises `OSError`.
+def install(
+    repository: Path, row: ModelRow, files: Mapping[str, bytes], tools: Mapping[str, str], config: str | None = None
+) -> LockedModel:
+    """Installs `files` (paths relative to the role's folder) in `repository`, and `config` as its config.pbtxt. Raises `OSError`.
 
     Everything is on the disk beside its target before the first file is renamed. Killed before that, nothing has changed; killed
     between two renames, `models.lock` disowns what it finds, readiness says so and the next export repairs it. An engine
     that has the old file open keeps it. One export at a time: the caller holds the repository.
     """
     folder = repository / row.role
-    for path, content in files.items():
+    # The config is not in the record: an operator may change its instances and threads.
+    everything = {**files} if config is None else {**files, CONFIG: config.encode()}
+    for path, content in everything.items():
         _stage(folder / path, content)
-    for path in files:
+    for path in everything:
         _put_in_place(folder / path)
     model = LockedModel(
         role=row.role,
@@ -46,6 +52,19 @@ def install(repository: Path, row: ModelRow, files: Mapping[str, bytes], tools: 
     _stage(lock, write_lock_text(read_lock(repository) | {row.role: model}).encode())
     _put_in_place(lock)
     return model
+
+
+def fit_config(config: str, row: ModelRow, shapes: Mapping[str, Sequence[int]]) -> str:
+    """A role's `config`, comments and all, with the digest and recipe of `row` and the tensors' `shapes` of one row each."""
+    values = {"model_digest": row.source.sha256, "export_recipe": str(row.recipe)}
+    for name, value in values.items():
+        config = re.sub(rf'(key: "{name}" value {{ string_value: ")[^"]*', rf"\g<1>{value}", config)
+    for name, shape in shapes.items():
+        dims = ", ".join(map(str, shape))
+        config = re.sub(
+            rf'((?:name|key): "{name}" (?:value {{ )?data_type: \w+ dims: \[ )[^]]*', rf"\g<1>{dims} ", config
+        )
+    return config
 
 
 def _stage(target: Path, content: bytes) -> None:

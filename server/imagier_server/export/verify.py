@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from efficientnet_lite_pytorch import EfficientNet
 from skimage import data
 
 from imagier_server.export import flickr_captioner
+from imagier_server.export.caption_graph import build_captioner
 from imagier_server.export.caption_search import CaptionSearch
-from imagier_server.export.catalogue import ModelRow
+from imagier_server.export.catalogue import CheckpointFolder, HubModel, ModelRow
 from imagier_server.export.convert import Converted
 from imagier_server.export.errors import ExportError
 from imagier_server.messages import Pixels
@@ -34,6 +36,8 @@ LEVEL_TOLERANCE = 1
 
 def verify(row: ModelRow, weights: Path, converted: Converted) -> str:
     """Compares `converted` with its source, the published `weights`. A sentence about how close they are. Raises `ExportError`."""
+    if isinstance(row.source, HubModel | CheckpointFolder):
+        return _check_checkpoint(row.role, weights, converted.graph)
     ours = _session(converted.graph)
     return _CHECKS[row.role](row.role, weights, lambda pixels: _run(ours, {"pixels": pixels}))
 
@@ -102,6 +106,29 @@ def _check_captioner(role: str, weights: Path, ours: Callable[[Batch], Answers])
     error = _difference(role, answers["log_probabilities"], log_probabilities, SCORE_TOLERANCE)
     captions = len(pixels) * flickr_captioner.SEARCH.candidates
     return f"PyTorch's {captions} captions token by token, log-probabilities within {error:.1e}"
+
+
+def _check_checkpoint(role: str, folder: Path, graph: bytes) -> str:
+    """The graph as it is installed, and one that decodes greedily, against transformers' `generate`; alone and in a batch."""
+    from imagier_server.export.checkpoints import read_captioner  # noqa: PLC0415 - as in convert.py
+
+    captioner = read_captioner(folder)
+    pixels = np.stack([_resized(picture, captioner.side, captioner.side) for picture in _photographs()])
+    greedy = replace(captioner.options, beams=1, candidates=1)
+    error = 0.0
+    for options in (captioner.options, greedy):
+        if options is greedy:
+            graph = build_captioner(captioner.decoder, captioner.side, greedy).SerializeToString()
+        session = _session(graph)
+        for batch in (pixels[:1], pixels):
+            with torch.inference_mode():
+                token_ids, log_probabilities = captioner.generate(torch.from_numpy(batch), options)
+            answers = _run(session, {"pixels": batch})
+            if answers["token_ids"].shape != token_ids.shape or (answers["token_ids"] != token_ids.numpy()).any():
+                raise ExportError(f"{role}: tokens are not those of transformers' generate")
+            found = _difference(role, answers["log_probabilities"], log_probabilities.numpy(), SCORE_TOLERANCE)
+            error = max(error, found)
+    return f"the tokens of transformers' generate on {len(pixels)} photographs, log-probabilities within {error:.1e}"
 
 
 _CHECKS: Mapping[str, Callable[[str, Path, Callable[[Batch], Answers]], str]] = {

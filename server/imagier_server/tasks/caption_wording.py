@@ -123,7 +123,8 @@ def shortened(text: str, most: int) -> str:
         if len(kept) > 1:
             return sentence(kept)
     fewer = [word for word, before in zip(words, ["", *words], strict=False) if not _describes(word, before)]
-    return shortened(" ".join(with_articles(fewer)), most) if len(fewer) < len(words) else ""
+    plainer = sentence(_closed(with_articles(fewer), cut=True)) if len(fewer) < len(words) else ""
+    return shortened(plainer, most) if " " in plainer else ""
 
 
 def title(text: str) -> str:
@@ -181,7 +182,7 @@ def _describes(word: str, before: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    return word.strip(",.;:!?()[]\"'").casefold()
+    return word.strip(",.;:!?()[]\"'-").casefold()
 
 
 def _without_repeats(words: Sequence[str]) -> list[str]:

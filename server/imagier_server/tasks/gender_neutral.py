@@ -162,9 +162,9 @@ def _qualifies(words: list[_Word], place: int) -> bool:
     word, following = words[place], _at(words, place + 1)
     if word.tail or not following.key:
         return False
-    if word.key not in {"male", "female"}:
+    if word.key not in {"male", "female"} or following.key in _AGENTS:
         return following.key in _AGENTS
-    verb = following.key.endswith("s") and any(_at(words, place - back).key in _ONE for back in (1, 2))
+    verb = re.search("[^isu]s$", following.key) and any(_at(words, place - back).key in _ONE for back in (1, 2))
     return following.key not in FUNCTION_WORDS and not following.key.endswith("ing") and not verb
 
 

@@ -48,6 +48,7 @@ def test_triton_listens_on_loopback_only_and_serves_no_http():
         "--model-repository=/dev/shm/imagier-triton-ab12/models",
         "--backend-directory=/dev/shm/imagier-triton-ab12/backends",
         "--backend-config=python,shm-region-prefix-name=imagier-triton-ab12-",
+        "--backend-config=python,stub-timeout-seconds=600",
     } <= set(arguments)
 
 
@@ -90,7 +91,7 @@ def test_only_the_models_named(repository, tmp_path):
 def test_a_missing_model_is_told_with_the_command_that_makes_it(repository, tmp_path, models, text):
     with pytest.raises(EmbeddedError, match=text) as caught:
         process.compose(tmp_path / "place", WHEEL, repository, models)
-    assert "imagier models export" in str(caught.value)
+    assert "imagier models install" in str(caught.value)
 
 
 def test_the_log_is_appended_to_and_only_its_owner_reads_it(tmp_path):

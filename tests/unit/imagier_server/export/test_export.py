@@ -26,20 +26,24 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def states(repository: Path) -> dict[str, State]:
+    return {role: standing.state for role, standing in export.status(repository).items()}
+
+
 @pytest.fixture
 def exported(repository: Path) -> Path:
-    export.export_models(repository, [ROLE])
+    export.install_models(repository, [ROLE])
     return repository
 
 
 def test_a_fresh_repository_lacks_every_model(repository):
-    assert set(export.status(repository).values()) == {State.MISSING}
+    assert states(repository) == dict.fromkeys(export.CATALOGUE, State.MISSING)
 
 
 def test_a_role_is_exported_and_the_others_are_left(repository):
     lines: list[str] = []
-    assert export.export_models(repository, [ROLE], lines.append) == {ROLE: State.MISSING}
-    assert export.status(repository) == dict.fromkeys(export.CATALOGUE, State.MISSING) | {ROLE: State.CURRENT}
+    assert export.install_models(repository, [ROLE], on_progress=lines.append) == {ROLE: State.MISSING}
+    assert states(repository) == dict.fromkeys(export.CATALOGUE, State.MISSING) | {ROLE: State.CURRENT}
     assert (repository / GRAPH).stat().st_size > 500_000
     assert [line.split(":")[0] for line in lines] == [ROLE] * 3
 
@@ -54,7 +58,7 @@ def test_with_everything_current_nothing_is_done_and_pytorch_is_not_imported(exp
     before = written(exported / GRAPH)
     code = (
         "import sys; from pathlib import Path; from imagier_server import export; "
-        f"print(*export.export_models(Path(sys.argv[1]), ['{ROLE}']).values(), {{'torch', 'onnx', 'numpy'}} & set(sys.modules))"
+        f"print(*export.install_models(Path(sys.argv[1]), ['{ROLE}']).values(), {{'torch', 'onnx', 'numpy'}} & set(sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", code, exported], check=True, capture_output=True, text=True).stdout
     assert answer == "current set()\n"
@@ -65,8 +69,8 @@ def test_with_everything_current_nothing_is_done_and_pytorch_is_not_imported(exp
 def test_a_damaged_model_is_stale_and_exported_again(exported, damage):
     whole = (exported / GRAPH).read_bytes()
     damage(exported / GRAPH)
-    assert export.status(exported)[ROLE] is State.STALE
-    assert export.export_models(exported, [ROLE]) == {ROLE: State.STALE}
+    assert export.status(exported)[ROLE].state is State.STALE
+    assert export.install_models(exported, [ROLE]) == {ROLE: State.STALE}
     assert (exported / GRAPH).read_bytes() == whole
 
 
@@ -74,7 +78,7 @@ def test_a_damaged_model_is_stale_and_exported_again(exported, damage):
 def test_a_model_of_another_recipe_is_stale(exported, change):
     lock = exported / LOCK_NAME
     lock.write_text(lock.read_text("utf-8").replace('"recipe": 1', change), "utf-8")
-    assert export.status(exported)[ROLE] is State.STALE
+    assert export.status(exported)[ROLE].state is State.STALE
 
 
 @pytest.mark.parametrize("stage", ["convert.convert", "verify.verify"])
@@ -88,18 +92,18 @@ def test_a_broken_export_leaves_the_old_model_in_place(exported, monkeypatch, st
 
     monkeypatch.setattr(f"imagier_server.export.{stage}", broken)
     with pytest.raises(ExportError, match="nothing right"):
-        export.export_models(exported, [ROLE])
+        export.install_models(exported, [ROLE])
     assert (graph.read_bytes(), lock.read_bytes()) == before
 
 
 def test_an_unknown_role_is_refused_with_those_there_are(repository):
     with pytest.raises(ExportError, match="no model soothsayer; there are: tagger, text_detector"):
-        export.export_models(repository, ["soothsayer"])
+        export.install_models(repository, ["soothsayer"])
 
 
 def test_a_folder_without_configs_is_no_repository(tmp_path):
     with pytest.raises(ExportError, match=r"no tagger/config\.pbtxt"):
-        export.export_models(tmp_path)
+        export.install_models(tmp_path)
 
 
 def test_a_damaged_record_is_an_error_that_says_what_to_do(repository):
@@ -114,4 +118,4 @@ def test_without_its_packages_the_export_names_the_extra(repository, monkeypatch
         monkeypatch.delattr(export, stage, raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ExportError, match=r"onnx is not installed; run: pip install 'imagier\[export,cpu\]'"):
-        export.export_models(repository, [ROLE])
+        export.install_models(repository, [ROLE])

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from imagier_server.tasks.caption_wording import (
     ARTICLES,
@@ -116,6 +116,7 @@ def test_a_model_out_of_room_may_have_stopped_anywhere(raw: str, sentence: str) 
     assert tidy(raw, ended=False) == sentence
 
 
+@settings(deadline=None)
 @given(said, st.booleans())
 @example("the grass and and the grass", True)
 def test_every_sentence_is_one(raw: str, ended: bool) -> None:
@@ -152,6 +153,7 @@ def test_shorter_ends_where_a_phrase_does(sentence: str, most: int, short: str) 
     assert shortened(sentence, most) == short
 
 
+@settings(deadline=None)
 @given(said.map(tidy), st.integers(4, 20))
 def test_shorter_is_short_and_ends_well(sentence: str, most: int) -> None:
     short = shortened(sentence, most)
@@ -181,6 +183,7 @@ def test_a_title_is_what_people_would_write(sentence: str, short: str) -> None:
     assert title(sentence) == short
 
 
+@settings(deadline=None)
 @given(said.map(tidy))
 def test_a_title_is_short_and_has_no_full_stop(sentence: str) -> None:
     words = title(sentence).split()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BLIP and Florence-2, small and with random weights: our search and its graph find what transformers' own generate finds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import onnxruntime
+import pytest
+import tiny_checkpoints
+import torch
+from imagier_server.export.caption_graph import build_captioner
+from imagier_server.export.caption_search import CaptionSearch
+from imagier_server.export.checkpoints import from_blip, from_florence, read_captioner
+from imagier_server.export.errors import ExportError
+from tiny_checkpoints import DEVIATION, MEAN
+
+LIMIT = 8
+KINDS = pytest.mark.parametrize("kind", ["blip", "florence"])
+BEAMS = pytest.mark.parametrize("beams", [1, 3])
+ENDS = {"blip": (0.0, 2.5, 5.0), "florence": (0.0, 3.0, 6.0)}
+
+
+def captioner(kind, ends):
+    if kind == "blip":
+        return from_blip(tiny_checkpoints.blip(ends), MEAN, DEVIATION, LIMIT)
+    return from_florence(tiny_checkpoints.florence(ends), [0, 5, 6, 2], MEAN, DEVIATION, LIMIT, side=16)
+
+
+def pictures(side):
+    return torch.randint(0, 256, (4, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+
+
+def check(found, expected):
+    assert found[0].tolist() == expected[0].tolist()
+    torch.testing.assert_close(found[1], expected[1], atol=1e-4, rtol=1e-5)
+
+
+@BEAMS
+@KINDS
+@torch.inference_mode()
+def test_the_search_finds_what_generate_finds_whether_captions_end_early_late_or_not(kind, beams):
+    lengths = set()
+    for ends in ENDS[kind]:
+        model = captioner(kind, ends)
+        for options in (
+            replace(model.options, beams=beams, candidates=beams),
+            replace(model.options, beams=beams, candidates=beams, min_tokens=4, length_penalty=0.7),
+        ):
+            for pixels in (pictures(model.side), pictures(model.side)[:1]):
+                found = CaptionSearch(model.decoder, options)(pixels)
+                check(found, model.generate(pixels, options))
+                lengths |= {ids.index(options.end) if options.end in ids else LIMIT for ids in found[0][:, 0].tolist()}
+    assert LIMIT in lengths
+    assert min(lengths) == 0
+    assert len(lengths) >= 3
+
+
+@BEAMS
+@KINDS
+def test_the_graph_finds_what_generate_finds(kind, beams):
+    model = captioner(kind, ENDS[kind][1])
+    options = replace(model.options, beams=beams, candidates=beams)
+    graph = build_captioner(model.decoder, model.side, options)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    for pixels in (pictures(model.side)[:1], pictures(model.side)):
+        found = session.run(["token_ids", "log_probabilities"], {"pixels": pixels.numpy()})
+        with torch.inference_mode():
+            check([torch.from_numpy(answer) for answer in found], model.generate(pixels, options))
+
+
+@KINDS
+def test_a_checkpoint_is_read_from_its_folder(kind, tmp_path):
+    network = getattr(tiny_checkpoints, kind)()
+    tiny_checkpoints.save(network, tmp_path, 8 if kind == "blip" else 16)
+    model = read_captioner(tmp_path)
+    options = replace(model.options, max_tokens=5)
+    pixels = pictures(model.side)
+    with torch.inference_mode():
+        check(CaptionSearch(model.decoder, options)(pixels), model.generate(pixels, options))
+
+
+@pytest.mark.parametrize(
+    ("config", "preprocessing", "text"),
+    [
+        (
+            {"model_type": "git"},
+            {"size": {"height": 8, "width": 8}},
+            "a checkpoint of git; there is a way for blip and florence2",
+        ),
+        ({"model_type": "blip"}, {"size": {"height": 8, "width": 9}}, "the whole picture as a square"),
+        (
+            {"model_type": "blip"},
+            {"size": {"height": 8, "width": 8}, "do_center_crop": True},
+            "the whole picture as a square",
+        ),
+        ({}, {"size": {"height": 8, "width": 8}}, "its configuration cannot be read"),
+        ({"model_type": "blip"}, {"size": {"height": 8, "width": 8}}, "the checkpoint cannot be read"),
+    ],
+)
+def test_another_checkpoint_is_refused(tmp_path, config, preprocessing, text):
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    colours = {"image_mean": MEAN, "image_std": DEVIATION}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(colours | preprocessing), "utf-8")
+    with pytest.raises(ExportError, match=text):
+        read_captioner(tmp_path)
