@@ -9,7 +9,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
@@ -91,12 +91,13 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
     cv2.setNumThreads(1)
     metrics = Metrics()
     models = read_lock(settings.model_repository)
-    if missing := [model for task in registry.TASKS for model in task.models if model not in models]:
+    required = {model for task in registry.TASKS if not task.optional for model in task.models}
+    if missing := sorted(required - models.keys()):
         raise ModelLockError(
             f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models export` first"
         )
     tasks = registry.load(settings.model_repository)
-    _describe(metrics, models.values(), tasks)
+    _describe(metrics, models, tasks)
     limits = Limits(settings.in_flight, settings.in_flight_bytes, settings.max_image_bytes, metrics)
     async with AsyncExitStack() as stack:
         # Started first and stopped last; the processes come before any gRPC object, which a fork would break.
@@ -120,7 +121,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             )
         )
         if settings.engine == EMBEDDED:
-            await stack.enter_async_context(_embedded(settings, engines, on_engine_lost))
+            await stack.enter_async_context(_embedded(settings, tuple(models), engines, on_engine_lost))
         else:
             await stack.enter_async_context(
                 following(
@@ -136,11 +137,12 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         lag = asyncio.create_task(_watch_event_loop(metrics))
         stack.callback(lag.cancel)
 
-        required = {model for task in tasks.values() for model in task.models}
         pipeline = Pipeline(
             tasks=tasks,
             keywords=registry.keywords(tasks),
-            models={role: ModelReference(role, model.full_version) for role, model in models.items()},
+            models={
+                role: ModelReference(role, model.full_version, model.research_only) for role, model in models.items()
+            },
             limits=limits,
             decoder=decoders,
             engine=engines,
@@ -155,12 +157,12 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         # Who comes to an open door should not be told that there is no engine because nobody has looked yet.
         with suppress(TimeoutError):
             async with asyncio.timeout(None if settings.engine == EMBEDDED else _REMOTE_READY_SECONDS):
-                await engines.wait_ready(required)
+                await engines.wait_ready(models)
         server = await stack.enter_async_context(
             listening(
                 (settings.host, settings.port),
                 service,
-                lambda: all(engines.ready.get(model, False) for model in required),
+                lambda: all(engines.ready.get(model, False) for model in models),
                 image_bytes=settings.max_image_bytes,
                 connection_streams=settings.connection_streams,
                 grace=settings.drain_seconds,
@@ -172,7 +174,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
 
 @asynccontextmanager
 async def _embedded(
-    settings: Settings, engines: Engines, on_lost: Callable[[BaseException], None]
+    settings: Settings, models: Sequence[str], engines: Engines, on_lost: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
     """Keeps the embedded Triton running: one that ends is started again, and callers are told to retry meanwhile."""
     started = asyncio.get_running_loop().create_future()
@@ -183,7 +185,9 @@ async def _embedded(
     async def keep() -> None:
         try:
             while True:
-                async with embedded.start(settings.model_repository, settings.engine_log_dir, None, progress) as triton:
+                async with embedded.start(
+                    settings.model_repository, settings.engine_log_dir, models, progress
+                ) as triton:
                     engines.use({triton.grpc_address})
                     if not started.done():
                         started.set_result(None)
@@ -206,12 +210,12 @@ async def _embedded(
             await keeper
 
 
-def _describe(metrics: Metrics, models: Iterable[LockedModel], tasks: Mapping[str, Task[Any, Any]]) -> None:
+def _describe(metrics: Metrics, models: Mapping[str, LockedModel], tasks: Mapping[str, Task[Any, Any]]) -> None:
     """What is known before the first request: build, models, and every series at zero."""
     metrics.build.info({"version": version("imagier"), "python": platform.python_version()})
-    for model in models:
+    for model in models.values():
         metrics.models.labels(model.role, model.full_version, model.source_digest[:12]).set(1)
-    metrics.zero(tasks, (model for task in tasks.values() for model in task.models), Stage, ("ok", "cancelled", *Code))
+    metrics.zero(tasks, models, Stage, ("ok", "cancelled", *Code))
 
 
 async def _watch_event_loop(metrics: Metrics) -> None:

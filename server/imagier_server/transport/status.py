@@ -19,6 +19,7 @@ CODES = {
     Code.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
     Code.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Code.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Code.UNSUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
     Code.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
     Code.INTERNAL: grpc.StatusCode.INTERNAL,
 }
