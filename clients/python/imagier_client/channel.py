@@ -25,7 +25,8 @@ OPTIONS: Final[list[tuple[str, int | str]]] = [
     # gRPC would wait 1 s and then up to 2 min before it even tries to connect again; meanwhile each attempt fails at once. All
     # attempts of retry.py together must see a server that has come back.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # In spite of its name: how long one attempt to connect may take. A busy server needs its time.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
