@@ -58,10 +58,12 @@ format: .venv/.dev ## formats the sources, and repairs what ruff can
 bench: .venv/.dev models ## pictures a second beside the ceiling of this machine; figures into benchmarks/results/
 	$(BIN)/python benchmarks/throughput.py
 
-quality: .venv/.quality models ## tags and text measured, into docs/quality.md (PICTURES=DIR labelled, CAPTIONS=DIR of Flickr8k, SAMPLES=DIR with text)
+quality: .venv/.quality models ## tags, captions and text measured, into docs/quality.md (PICTURES=DIR labelled, CAPTIONS=DIR of Flickr8k, SAMPLES=DIR with text)
 	$(BIN)/python benchmarks/tags_quality.py $(addprefix --pictures ,$(PICTURES))
 	$(if $(PICTURES),$(BIN)/python benchmarks/tags_crops.py --pictures $(PICTURES))
 	$(if $(and $(PICTURES),$(CAPTIONS)),$(BIN)/python benchmarks/tags_calibration.py --pictures $(PICTURES) --captions $(CAPTIONS))
+	$(if $(CAPTIONS),$(BIN)/python benchmarks/captions_quality.py --captions $(CAPTIONS))
+	$(if $(CAPTIONS),$(BIN)/python benchmarks/captions_export.py --captions $(CAPTIONS))
 	$(BIN)/python benchmarks/text_quality.py $(addprefix --samples ,$(SAMPLES))
 	$(BIN)/python benchmarks/text_hard.py
 	$(BIN)/python benchmarks/text_scripts.py

@@ -20,6 +20,9 @@ and pictures with text, which are not ours to ship. What a figure means for a ca
 [text.md](text.md) and [server.md](server.md).
 """
 
+YARDSTICK = {"BLEU-1": (0.583, 0.604), "BLEU-4": (0.178, 0.192), "CIDEr": (0.498, 0.497)}
+"""Of the same split: a transformer of 10.6 million parameters on the same backbone, by which the captioner is judged."""
+
 Row = Sequence[object]
 
 
@@ -123,6 +126,39 @@ def tags_by_crops() -> str:
     return section("One look or several", "tags_crops", figures["data"], figures["date"], ordinary, wide)
 
 
+def captions() -> str:
+    figures, export = result("captions_quality"), result("captions_export")
+    calibration = figures["calibration, by cross-validation"]
+    scores = table(
+        ("", figures["model"], "the yardstick, greedy", "with three beams"),
+        [
+            ("BLEU-1", figures["BLEU-1"], *YARDSTICK["BLEU-1"]),
+            ("BLEU-4", figures["BLEU-4"], *YARDSTICK["BLEU-4"]),
+            ("CIDEr", figures["CIDEr"], *YARDSTICK["CIDEr"]),
+        ],
+    )
+    reliability = table(
+        ("score from", "captions", "mean score", "right"),
+        ((f"{row['from']:.1f}", row["count"], row["score"], row["right"]) for row in calibration["bins"]),
+    )
+    thresholds = table(
+        ("min_score", "not called guesses", "of these right"),
+        ((threshold, row["kept"], row["right"]) for threshold, row in figures["thresholds"].items()),
+    )
+    same = ", ".join(
+        f"{row['same pictures']} of {export['pictures']} with {batch} a request"
+        for batch, row in export["by batch"].items()
+    )
+    words = (
+        "Right is a caption of whose telling words three quarters are backed by what five people said of the photograph. "
+        f"{figures['right']:.0%} of all captions are right; expected calibration error "
+        f"{calibration['expected calibration error']:.3f}. All {export['captions of each']} captions are PyTorch's token by token, "
+        f"on real Triton, for {same} (`benchmarks/captions_export.py`, {export['date']})."
+    )
+    data = f"{figures['photographs']} photographs of {figures['data']}"
+    return section("Captions", "captions_quality", data, figures["date"], scores, reliability, thresholds, words)
+
+
 def text_beside_rapidocr() -> str:
     figures = result("text_quality")
     counts = ("pictures", "matched lines", "unmatched lines", "distance of matched")
@@ -213,6 +249,7 @@ def page() -> str:
         tags_as_their_source(),
         tags_calibrated(),
         tags_by_crops(),
+        captions(),
         text_beside_rapidocr(),
         text_that_is_hard(),
         text_in_scripts(),

@@ -80,7 +80,8 @@ def main() -> None:
         arguments.repository / "tagger" / "1" / "model.onnx", providers=["CPUExecutionProvider"]
     )
     network = EfficientNet.from_name("efficientnet-lite2")
-    network.load_state_dict(torch.load(fetch(CATALOGUE["tagger"].source), map_location="cpu", weights_only=True))
+    weights = fetch(CATALOGUE["tagger"].source, arguments.repository)
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     network.eval()
     torch.set_num_threads(1)  # its idle threads would spin on the cores that the other session needs
 

@@ -28,7 +28,7 @@ import grpc
 import numpy as np
 import onnxruntime
 import psutil
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, tags_pb2, text_pb2
 from imagier_server import embedded
 from imagier_server.decode.decoder import Caps, decode
 from imagier_server.decode.formats import sniff
@@ -168,6 +168,7 @@ async def main() -> None:
 
     receipt = _png(samples.receipt())
     tags = annotator_pb2.AnnotateRequest(image=photograph, tags=tags_pb2.TagsOptions())
+    caption = annotator_pb2.AnnotateRequest(image=photograph, caption=caption_pb2.CaptionOptions())
     text = annotator_pb2.AnnotateRequest(image=receipt, text=text_pb2.TextOptions())
     size = " x ".join(map(str, pictures.SIZE))
     print(
@@ -215,6 +216,8 @@ async def main() -> None:
             await measure(
                 "tags", tags, in_flight, lambda: ceiling(photograph, arguments.repository, arguments.seconds / 2)
             )
+        for in_flight in (1, 8, 16):
+            await measure("caption", caption, in_flight, None)
         for in_flight in (1, 8):
             await measure("text", text, in_flight, None)
 

@@ -9,7 +9,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from importlib.metadata import version
@@ -89,12 +89,13 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
     cv2.setNumThreads(1)
     metrics = Metrics()
     models = read_lock(settings.model_repository)
-    if missing := [model for task in registry.TASKS for model in task.models if model not in models]:
+    required = {model for task in registry.TASKS if not task.optional for model in task.models}
+    if missing := sorted(required - models.keys()):
         raise ModelLockError(
             f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models export` first"
         )
     tasks = registry.load(settings.model_repository)
-    _describe(metrics, models.values(), tasks)
+    _describe(metrics, models, tasks)
     limits = Limits(settings.in_flight, settings.in_flight_bytes, settings.max_image_bytes, metrics)
     async with AsyncExitStack() as stack:
         # Started first and stopped last; the processes come before any gRPC object, which a fork would break.
@@ -111,7 +112,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         tracing = _tracing(settings.traces, stack) if settings.traces else None
         engine = await stack.enter_async_context(TritonEngine(models, metrics, tracing.headers if tracing else tuple))
         if settings.engine == EMBEDDED:
-            await stack.enter_async_context(_embedded(settings, engine, on_engine_lost))
+            await stack.enter_async_context(_embedded(settings, tuple(models), engine, on_engine_lost))
         else:
             await engine.connect(settings.engine)
         http, _ = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
@@ -120,11 +121,12 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         lag = asyncio.create_task(_watch_event_loop(metrics))
         stack.callback(lag.cancel)
 
-        required = {model for task in tasks.values() for model in task.models}
         pipeline = Pipeline(
             tasks=tasks,
             keywords=registry.keywords(tasks),
-            models={role: ModelReference(role, model.full_version) for role, model in models.items()},
+            models={
+                role: ModelReference(role, model.full_version, model.research_only) for role, model in models.items()
+            },
             limits=limits,
             decoder=decoders,
             engine=engine,
@@ -143,7 +145,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             listening(
                 (settings.host, settings.port),
                 service,
-                lambda: all(engine.ready.get(model, False) for model in required),
+                lambda: all(engine.ready.get(model, False) for model in models),
                 image_bytes=settings.max_image_bytes,
                 connection_streams=settings.connection_streams,
                 grace=settings.drain_seconds,
@@ -151,7 +153,7 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
         )
         stack.callback(limits.drain)
         if settings.engine == EMBEDDED:
-            await engine.wait_ready(required)
+            await engine.wait_ready(models)
             await server.publish(ready=True)  # who reads our address next may ask for health first
         yield f"{settings.host}:{server.port}"
 
@@ -168,7 +170,7 @@ def _tracing(collector: str, stack: AsyncExitStack) -> Tracing:
 
 @asynccontextmanager
 async def _embedded(
-    settings: Settings, engine: TritonEngine, on_lost: Callable[[BaseException], None]
+    settings: Settings, models: Sequence[str], engine: TritonEngine, on_lost: Callable[[BaseException], None]
 ) -> AsyncIterator[None]:
     """Keeps the embedded Triton running: one that ends is started again, and callers are told to retry meanwhile."""
     started = asyncio.get_running_loop().create_future()
@@ -179,7 +181,9 @@ async def _embedded(
     async def keep() -> None:
         try:
             while True:
-                async with embedded.start(settings.model_repository, settings.engine_log_dir, None, progress) as triton:
+                async with embedded.start(
+                    settings.model_repository, settings.engine_log_dir, models, progress
+                ) as triton:
                     await engine.connect(triton.grpc_address)
                     if not started.done():
                         started.set_result(None)
@@ -202,13 +206,12 @@ async def _embedded(
             await keeper
 
 
-def _describe(metrics: Metrics, models: Iterable[LockedModel], tasks: Mapping[str, Task[Any, Any]]) -> None:
+def _describe(metrics: Metrics, models: Mapping[str, LockedModel], tasks: Mapping[str, Task[Any, Any]]) -> None:
     """What is known before the first request: build, models, and every series at zero."""
     metrics.build.info({"version": version("imagier"), "python": platform.python_version()})
-    for model in models:
+    for model in models.values():
         metrics.models.labels(model.role, model.full_version, model.source_digest[:12]).set(1)
-    required = (model for task in tasks.values() for model in task.models)
-    metrics.zero(tasks, required, (lane.name.lower() for lane in Lane), causes())
+    metrics.zero(tasks, models, (lane.name.lower() for lane in Lane), causes())
 
 
 async def _watch_event_loop(metrics: Metrics) -> None:

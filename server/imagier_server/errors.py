@@ -12,6 +12,7 @@ class Code(StrEnum):
     INVALID = "invalid"  # the caller's fault; permanent
     EXHAUSTED = "exhausted"  # too much at once; retryable
     UNAVAILABLE = "unavailable"  # something is down; retryable
+    UNSUPPORTED = "unsupported"  # this server does not do that; permanent
     DEADLINE = "deadline"  # time ran out
     INTERNAL = "internal"  # a bug; its text stays with us
 
@@ -101,6 +102,13 @@ class ModelUnavailableError(ImagierError):
     code = Code.UNAVAILABLE
     reason = "MODEL_UNAVAILABLE"
     retry_after = 30.0
+
+
+class ModelNotInstalledError(ImagierError):
+    """This server does without this model, and will until somebody installs it."""
+
+    code = Code.UNSUPPORTED
+    reason = "MODEL_NOT_INSTALLED"
 
 
 class DrainingError(ImagierError):

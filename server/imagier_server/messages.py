@@ -58,7 +58,17 @@ class TextOptions:
     words: bool = False
 
 
-TaskOptions = TagsOptions | TextOptions
+@dataclass(frozen=True, slots=True)
+class CaptionOptions:
+    """How captions are wanted; `None` is the server's default."""
+
+    max_words: int | None = None
+    candidates: int | None = None
+    min_score: float | None = None
+    gender_neutral: bool = False
+
+
+TaskOptions = TagsOptions | TextOptions | CaptionOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,26 @@ class Text:
     lines: tuple[TextLine, ...]
 
 
-TaskResult = Tags | Text
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A sentence that says what the picture shows. `score` 0 to 1; a `guess` is to be shown as one."""
+
+    text: str
+    language: str
+    score: float
+    guess: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """Result of the caption task, best first; `title` is the first one shortened."""
+
+    captions: tuple[Caption, ...]
+    title: str = ""
+    unknown_languages: tuple[str, ...] = ()
+
+
+TaskResult = Tags | Text | Captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +204,11 @@ class AnnotateRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """A model that took part in an answer."""
+    """A model that took part in an answer. `research_only`: its weights' terms allow research and private use only."""
 
     name: str
     version: str
+    research_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

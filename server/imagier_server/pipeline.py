@@ -13,7 +13,13 @@ from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from imagier_server.admission.limits import Limits, Place
-from imagier_server.errors import DeadlineError, ImagierError, InternalError, InvalidRequestError
+from imagier_server.errors import (
+    DeadlineError,
+    ImagierError,
+    InternalError,
+    InvalidRequestError,
+    ModelNotInstalledError,
+)
 from imagier_server.logs import log, logger
 from imagier_server.messages import (
     AnnotateRequest,
@@ -95,7 +101,7 @@ class _Steps:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One server's pipeline. `models` by role; `deadline_seconds` is for callers that set no deadline."""
+    """One server's pipeline. `models` are those installed, by role; `deadline_seconds` is for callers that set no deadline."""
 
     tasks: Mapping[str, Task[Any, Any]]
     keywords: Keywords
@@ -257,8 +263,10 @@ class Pipeline:
         self, name: str, options: TaskOptions, picture: Picture, languages: tuple[str, ...], steps: _Steps
     ) -> TaskOutcome:
         task = self.tasks[name]
-        models = tuple(self.models[model] for model in task.models)
+        models = tuple(self.models[model] for model in task.models if model in self.models)
         try:
+            if len(models) < len(task.models):
+                raise ModelNotInstalledError(f"this server does without the task {name}: its model is not installed")
             with self.metrics.in_flight_tasks.labels(name).track_inprogress():
                 result = await task.run(picture, options, languages, steps)
         except ImagierError as error:

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import grpc
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, keywords_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, keywords_pb2, tags_pb2, text_pb2
 from PIL import Image, ImageDraw, ImageFont
 from real_server import encoded, serve
 
@@ -46,6 +46,7 @@ def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> Non
         request_id=REQUEST_ID,
         tags=tags_pb2.TagsOptions(min_score=0.0, existing_tags=[CANARY]),
         text=text_pb2.TextOptions(),
+        caption=caption_pb2.CaptionOptions(candidates=5),
     )
     before = files(tmp_path)
     with serve(tmp_path, unused_tcp_port, "--log-level", "debug") as server:
@@ -64,10 +65,12 @@ def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> Non
         with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as metrics:
             exposed = metrics.read().decode()
         tags = {tag.names["en"] for tag in answer.tags.tags}
+        captions = {words for caption in answer.caption.captions for words in (caption.text, caption.text[2:-1])}
+        assert captions, "a caption was written, so it could have leaked"
         contents = {path: text(path) for path in files(tmp_path) - before}
         assert server.log in contents
     own = [content for path, content in contents.items() if path.is_relative_to(tmp_path)]
-    for word in (CANARY, REQUEST_ID, *(tag for tag in tags if len(tag) > 8)):
+    for word in (CANARY, REQUEST_ID, answer.caption.title, *captions, *(tag for tag in tags if len(tag) > 8)):
         assert word not in exposed
         assert not any(word in content for content in own), "a log holds it"
     for path, content in contents.items():

@@ -69,6 +69,10 @@ def reply(request: Request) -> Response:
             line.normalized_polygon.add(x=x, y=y)
             line.polygon.add(x=x * 100, y=y * 100)
         response.text.text = line.text
+    if request.HasField("caption"):
+        response.caption.captions.add(text="A brown cat.", language="en", score=0.75, origin=1)
+        response.caption.title = "Brown cat"
+        response.caption.models.add(name="captioner", version="ours 1", research_only=True)
     return response
 
 

@@ -121,19 +121,24 @@ def refusing(*refusals: Any, pushback: str | None = None) -> Callable[[Any, Any]
 
 
 async def test_an_answer_becomes_typed_values(client: Any) -> None:
-    annotation = await client.annotate(b"12345", tags=True, text=True, languages=("fr", "en"), request_id="mine")
+    annotation = await client.annotate(
+        b"12345", tags=True, text=True, caption=True, languages=("fr", "en"), request_id="mine"
+    )
     assert (annotation.width, annotation.height, annotation.cost, annotation.request_id) == (5, 7, 2, "mine")
     (tag,) = annotation.tags.tags
     assert (tag.name, list(tag.names), tag.origin) == ("mau égyptien", ["fr", "en"], "machine")
     assert annotation.text.lines[0].polygon[2].x == pytest.approx(90)
     assert annotation.text.ok
+    assert (annotation.caption.captions[0].text, annotation.caption.title) == ("A brown cat.", "Brown cat")
+    assert annotation.caption.models[0].research_only
 
 
 async def test_only_what_is_asked_for_is_asked_for(client: Any, script: Scripted) -> None:
     annotation = await client.annotate(b"12345", tags=TagsOptions(max_tags=3, deny=("cat",)))
-    assert annotation.text is None
+    assert annotation.text is annotation.caption is None
     (request,) = script.requests
     assert not request.HasField("text")
+    assert not request.HasField("caption")
     assert (request.tags.max_tags, list(request.tags.deny), request.tags.HasField("min_score")) == (3, ["cat"], False)
 
 
@@ -283,11 +288,12 @@ async def test_many_pictures_keep_their_keys_which_stay_here(client: Any, script
     script.stream = backwards
     keys = [("holiday", number) for number in range(8)]
     answers = await client.many(
-        [(key, bytes(key[1] + 1)) for key in keys], tags=True, text=True, languages=("fr",), in_flight=4
+        [(key, bytes(key[1] + 1)) for key in keys], tags=True, text=True, caption=True, languages=("fr",), in_flight=4
     )
     assert {key: outcome.width for key, outcome in answers} == {key: key[1] + 1 for key in keys}
     assert [key[1] for key, _ in answers][:4] == [3, 2, 1, 0]
     assert all(outcome.request_id == "" and outcome.tags.tags[0].name == "mau égyptien" for _, outcome in answers)
+    assert {outcome.caption.title for _, outcome in answers} == {"Brown cat"}
     assert not any("holiday" in request.request_id for request in script.requests)
     assert script.streams == 1
 

@@ -85,6 +85,22 @@ async def test_a_table(server: str, folder: Path, capsys: pytest.CaptureFixture[
     assert err == ""
 
 
+async def test_captions(server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ("--tasks", "tags,caption,text", "--candidates", "2", "--max-words", "9", "--gender-neutral")
+    assert await run(folder, "--server", server, *wanted) == 0
+    out, err = capsys.readouterr()
+    assert out.count("A brown cat.") == out.count("title          Brown cat") == 3
+    assert err == "captioner (ours 1) is for research and private use only, and so are its answers\n"
+    asked = script.requests[0].caption
+    assert (asked.candidates, asked.max_words, asked.gender_neutral) == (2, 9, True)
+    assert not asked.HasField("min_score")
+
+
+async def test_captions_are_asked_for_by_name(server: str, script: Scripted, folder: Path) -> None:
+    assert await run(folder / "a.png", "--server", server) == 0
+    assert not script.requests[0].HasField("caption"), "not every server has a captioner"
+
+
 async def test_lines_of_json_in_the_order_of_the_pictures(
     server: str, script: Scripted, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

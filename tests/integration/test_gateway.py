@@ -13,7 +13,7 @@ import grpc
 import pytest
 from fake_triton import FakeTriton, locked, never, refusing, serving
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, tags_pb2, text_pb2
 from imagier_server import app
 from imagier_server.model_lock import LOCK_NAME, write_lock_text
 from running_gateway import Gateway, details, gateway, picture, status_of, tags_and_text
@@ -90,7 +90,7 @@ async def test_one_model_missing_fails_its_task_only_and_readiness_says_so(runni
     assert answer.tags.status.code == 0
     assert answer.text.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
     catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
-    assert {task.name: task.ready for task in catalog.tasks} == {"tags": True, "text": False}
+    assert {task.name: task.ready for task in catalog.tasks} == {"tags": True, "text": False, "caption": True}
     fake.loaded.update(fake.models)
     await running.until(ready=True)
 
@@ -186,13 +186,16 @@ async def test_the_engine_stops_and_comes_back(repository: Path, fake: FakeTrito
 
 async def test_the_catalogue_names_everything(running: Gateway, fake: FakeTriton) -> None:
     catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
-    assert [task.name for task in catalog.tasks] == ["tags", "text"]
+    assert [task.name for task in catalog.tasks] == ["tags", "text", "caption"]
     assert {model.name for model in catalog.models} == set(fake.models)
     assert all(model.ready and model.license and model.source and len(model.digest) == 64 for model in catalog.models)
     options = {option.name for option in catalog.tasks[0].options}
     assert options == {field.name for field in tags_pb2.TagsOptions.DESCRIPTOR.fields}
     assert {option.name for option in catalog.tasks[1].options} == {
         field.name for field in text_pb2.TextOptions.DESCRIPTOR.fields
+    }
+    assert {option.name for option in catalog.tasks[2].options} == {
+        field.name for field in caption_pb2.CaptionOptions.DESCRIPTOR.fields
     }
     assert catalog.limits.image_bytes > 0
     assert "image/jpeg" in catalog.formats

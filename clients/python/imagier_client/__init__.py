@@ -16,6 +16,9 @@ from imagier_client.errors import (
 from imagier_client.keywords import KeywordMatch, KeywordMatches, KeywordMeaning
 from imagier_client.messages import (
     Annotation,
+    Caption,
+    CaptionOptions,
+    CaptionResult,
     Catalog,
     Limits,
     ModelInfo,
@@ -43,6 +46,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Annotation",
     "AsyncClient",
+    "Caption",
+    "CaptionOptions",
+    "CaptionResult",
     "Catalog",
     "Client",
     "DeadlineError",

@@ -18,7 +18,7 @@ from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIE
 from imagier_client.codec import decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
-from imagier_client.messages import Annotation, Catalog, Limits, TagsOptions, TextOptions
+from imagier_client.messages import Annotation, CaptionOptions, Catalog, Limits, TagsOptions, TextOptions
 from imagier_client.reading import Image
 from imagier_client.retry import Attempts, RetryPolicy
 from imagier_client.window import Answer, Window
@@ -72,6 +72,7 @@ class AsyncClient:
         *,
         tags: TagsOptions | bool = False,
         text: TextOptions | bool = False,
+        caption: CaptionOptions | bool = False,
         languages: Sequence[str] = ("en",),
         request_id: str = "",
         timeout: float | None = None,
@@ -83,7 +84,9 @@ class AsyncClient:
         """
         attempts = self._attempts(timeout)
         content = await read_image_aside(image, await self._known_limits(attempts))
-        request = encode_request(content, tags=tags, text=text, languages=languages, request_id=request_id)
+        request = encode_request(
+            content, tags=tags, text=text, caption=caption, languages=languages, request_id=request_id
+        )
         reply = await self._call(lambda seconds: self._stub.Annotate(request, timeout=seconds), attempts)
         return decode_annotation(reply, languages)
 
@@ -93,6 +96,7 @@ class AsyncClient:
         *,
         tags: TagsOptions | bool = False,
         text: TextOptions | bool = False,
+        caption: CaptionOptions | bool = False,
         languages: Sequence[str] = ("en",),
         in_flight: int = 8,
         timeout: float | None = None,
@@ -107,7 +111,9 @@ class AsyncClient:
         limits = await self._known_limits(self._attempts(timeout))
         window = Window[K](in_flight, self._retry, languages)
         source = Source(
-            images, limits, lambda content: encode_request(content, tags=tags, text=text, languages=languages)
+            images,
+            limits,
+            lambda content: encode_request(content, tags=tags, text=text, caption=caption, languages=languages),
         )
         stream = Stream()
         try:

@@ -15,11 +15,12 @@ from imagier_client.documents import STDOUT, STYLES, Documents
 from imagier_client.drawing import DrawingError, Drawings
 from imagier_client.errors import ImagierClientError, UnreadableFileError
 from imagier_client.local_server import ServerStartError
-from imagier_client.messages import Annotation, TagsOptions, TextOptions
+from imagier_client.messages import Annotation, CaptionOptions, TagsOptions, TextOptions
 from imagier_client.paths import find_pictures
 from imagier_client.printing import Printer, failures
 
-TASKS = ("tags", "text")
+TASKS = ("tags", "caption", "text")
+DEFAULT_TASKS = ("tags", "text")
 FONTS_HINT = "pip install 'imagier[fonts]' brings one for Chinese and Japanese"
 
 Outcome = Annotation | ImagierClientError
@@ -43,17 +44,25 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         "paths", nargs="+", type=Path, metavar="PATH", help="a picture, or a folder to search for pictures"
     )
     parser.add_argument(
-        "--tasks", type=_tasks, metavar="LIST", help="tags,text (default: both; for alto and hocr, which need it, text)"
+        "--tasks",
+        type=_tasks,
+        metavar="LIST",
+        help="of tags,caption,text (default: tags,text; for alto and hocr, which need it, text)",
     )
     parser.add_argument(
         "--languages",
         type=listed,
         default=("en",),
         metavar="LIST",
-        help="languages of names, best first: en,fr,zh (default: en)",
+        help="languages of names and captions, best first: en,fr,zh (default: en)",
     )
     parser.add_argument("--max-tags", type=int, metavar="N", help="at most so many tags a picture")
     parser.add_argument("--min-score", type=float, metavar="X", help="only tags with at least this score, 0 to 1")
+    parser.add_argument("--candidates", type=int, metavar="N", help="at most so many captions a picture (default: 1)")
+    parser.add_argument("--max-words", type=int, metavar="N", help="at most so many words a caption")
+    parser.add_argument(
+        "--gender-neutral", action="store_true", help="captions that say a person, not a woman or a man"
+    )
     parser.add_argument(
         "--format",
         choices=("table", "jsonl", *STYLES),
@@ -67,7 +76,10 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="the folder for those files (default: beside each picture); - for one picture",
     )
     parser.add_argument(
-        "--draw", type=Path, metavar="DIR", help="write a copy of each picture with its text boxes and tags here"
+        "--draw",
+        type=Path,
+        metavar="DIR",
+        help="write a copy of each picture with its text boxes, tags and captions here",
     )
     parser.add_argument("--server", metavar="HOST:PORT", help="a server that runs already")
     parser.add_argument(
@@ -77,7 +89,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     if options.out is not None and options.format not in STYLES:
         parser.error(f"--out goes with --format {' or '.join(STYLES)}")
     if options.tasks is None:
-        options.tasks = ("text",) if options.format in STYLES else TASKS
+        options.tasks = ("text",) if options.format in STYLES else DEFAULT_TASKS
     elif options.format in STYLES and "text" not in options.tasks:
         options.tasks = (*options.tasks, "text")
     return options
@@ -152,6 +164,8 @@ async def _answers(
                 ((place, path) for place, (path, error) in enumerate(pictures) if error is None),
                 tags="tags" in options.tasks and TagsOptions(max_tags=options.max_tags, min_score=options.min_score),
                 text="text" in options.tasks and TextOptions(words=options.format in STYLES),
+                caption="caption" in options.tasks
+                and CaptionOptions(options.max_words, options.candidates, gender_neutral=options.gender_neutral),
                 languages=options.languages,
                 in_flight=options.concurrency,
             )

@@ -17,7 +17,7 @@ from imagier_client.channel import GOODBYE_SECONDS, HEALTH_METHOD, HEALTH_REQUES
 from imagier_client.codec import decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
-from imagier_client.messages import Annotation, Catalog, Limits, TagsOptions, TextOptions
+from imagier_client.messages import Annotation, CaptionOptions, Catalog, Limits, TagsOptions, TextOptions
 from imagier_client.reading import Image, read_image
 from imagier_client.retry import Attempts, RetryPolicy
 from imagier_client.window import Answer, Window
@@ -69,6 +69,7 @@ class Client:
         *,
         tags: TagsOptions | bool = False,
         text: TextOptions | bool = False,
+        caption: CaptionOptions | bool = False,
         languages: Sequence[str] = ("en",),
         request_id: str = "",
         timeout: float | None = None,
@@ -76,7 +77,9 @@ class Client:
         """As AsyncClient.annotate."""
         attempts = self._attempts(timeout)
         content = read_image(image, self._known_limits(attempts))
-        request = encode_request(content, tags=tags, text=text, languages=languages, request_id=request_id)
+        request = encode_request(
+            content, tags=tags, text=text, caption=caption, languages=languages, request_id=request_id
+        )
         return decode_annotation(
             self._call(lambda seconds: self._stub.Annotate(request, timeout=seconds), attempts), languages
         )
@@ -87,6 +90,7 @@ class Client:
         *,
         tags: TagsOptions | bool = False,
         text: TextOptions | bool = False,
+        caption: CaptionOptions | bool = False,
         languages: Sequence[str] = ("en",),
         in_flight: int = 8,
         timeout: float | None = None,
@@ -109,7 +113,9 @@ class Client:
                     except ImagierClientError as error:
                         yield item[0], error
                         continue
-                    window.add(item[0], encode_request(content, tags=tags, text=text, languages=languages))
+                    window.add(
+                        item[0], encode_request(content, tags=tags, text=text, caption=caption, languages=languages)
+                    )
                     stream = self._send(stream, window)
                 if not window.unanswered:
                     break

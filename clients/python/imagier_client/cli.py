@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     installed = {entry.name: entry for entry in entry_points(group="imagier.commands")}
     parser = argparse.ArgumentParser(
         prog="imagier",
-        description="Reads pictures: tags and the text in them.",
+        description="Reads pictures: tags, captions and the text in them.",
         epilog="`imagier COMMAND --help` tells more.",
     )
     parser.add_argument("--version", action="version", version=f"imagier {__version__}")

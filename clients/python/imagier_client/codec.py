@@ -9,11 +9,14 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from google.rpc import status_pb2
-from imagier.v1 import annotator_pb2, catalog_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
+from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
 
 from imagier_client.errors import ImagierClientError, InvalidRequestError, from_status
 from imagier_client.messages import (
     Annotation,
+    Caption,
+    CaptionOptions,
+    CaptionResult,
     Catalog,
     Limits,
     ModelInfo,
@@ -43,6 +46,7 @@ def encode_request(
     *,
     tags: TagsOptions | bool = False,
     text: TextOptions | bool = False,
+    caption: CaptionOptions | bool = False,
     languages: Sequence[str] = (),
     request_id: str = "",
 ) -> annotator_pb2.AnnotateRequest:
@@ -53,6 +57,7 @@ def encode_request(
         languages=languages,
         tags=_tags_options(TagsOptions() if tags is True else tags) if tags else None,
         text=_text_options(TextOptions() if text is True else text) if text else None,
+        caption=_caption_options(CaptionOptions() if caption is True else caption) if caption else None,
     )
 
 
@@ -73,6 +78,7 @@ def decode_annotation(message: annotator_pb2.AnnotateResponse, languages: Sequen
         height=message.height,
         tags=_tags_result(message.tags, languages) if message.HasField("tags") else None,
         text=_text_result(message.text) if message.HasField("text") else None,
+        caption=_caption_result(message.caption) if message.HasField("caption") else None,
         cost=message.cost,
         timings=_timings(message.timings),
         request_id=message.request_id,
@@ -137,6 +143,17 @@ def _text_options(options: TextOptions) -> text_pb2.TextOptions:
     return text_pb2.TextOptions(min_confidence=options.min_confidence, words=options.words)
 
 
+def _caption_options(options: CaptionOptions) -> caption_pb2.CaptionOptions:
+    return _filled(
+        caption_pb2.CaptionOptions(),
+        "caption.",
+        max_words=options.max_words,
+        candidates=options.candidates,
+        min_score=options.min_score,
+        gender_neutral=options.gender_neutral,
+    )
+
+
 def _tags_result(message: tags_pb2.TagsResult, languages: Sequence[str]) -> TagsResult:
     return TagsResult(
         models=_models(message.models),
@@ -147,9 +164,7 @@ def _tags_result(message: tags_pb2.TagsResult, languages: Sequence[str]) -> Tags
                 id=tag.id,
                 names=ordered_names(tag.names, languages),
                 score=tag.score,
-                origin=tags_pb2.Origin.Name(tag.origin).removeprefix("ORIGIN_").lower()
-                if tag.origin in tags_pb2.Origin.values()
-                else "unspecified",
+                origin=_origin(tag.origin),
                 parents=tuple(TagParent(parent.id, ordered_names(parent.names, languages)) for parent in tag.parents),
             )
             for tag in message.tags
@@ -185,6 +200,26 @@ def _text_result(message: text_pb2.TextResult) -> TextResult:
     )
 
 
+def _caption_result(message: caption_pb2.CaptionResult) -> CaptionResult:
+    return CaptionResult(
+        models=_models(message.models),
+        cost=message.cost,
+        error=_task_error(message.status),
+        captions=tuple(
+            Caption(caption.text, caption.language, caption.score, caption.guess, _origin(caption.origin))
+            for caption in message.captions
+        ),
+        title=message.title,
+        unknown_languages=tuple(message.unknown_languages),
+    )
+
+
+def _origin(origin: tags_pb2.Origin.ValueType) -> str:
+    # A newer server may name one that this contract does not know.
+    known = origin in tags_pb2.Origin.values()
+    return tags_pb2.Origin.Name(origin).removeprefix("ORIGIN_").lower() if known else "unspecified"
+
+
 def _task_error(status: status_pb2.Status) -> ImagierClientError | None:
     return from_status(status) if status.code else None
 
@@ -196,7 +231,7 @@ def ordered_names(names: Mapping[str, str], languages: Sequence[str]) -> Mapping
 
 
 def _models(models: Iterable[model_pb2.ModelReference]) -> tuple[ModelReference, ...]:
-    return tuple(ModelReference(model.name, model.version) for model in models)
+    return tuple(ModelReference(model.name, model.version, model.research_only) for model in models)
 
 
 def _polygon(points: Iterable[text_pb2.Point]) -> Polygon:

@@ -31,7 +31,8 @@ def write_samples(folder: Path) -> list[Path]:
 def run(arguments: Sequence[str]) -> int:
     """Returns the exit status of `imagier annotate`. The originals lie beside the copies, for comparison."""
     paths = map(str, write_samples(OUTPUT))
-    return annotate([*paths, "--languages", "en,fr", "--draw", str(OUTPUT), *arguments])
+    wanted = ["--tasks", "tags,caption,text", "--languages", "en,fr", "--draw", str(OUTPUT)]
+    return annotate([*paths, *wanted, *arguments])
 
 
 if __name__ == "__main__":

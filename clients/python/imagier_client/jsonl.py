@@ -53,7 +53,7 @@ def to_line(path: Path, outcome: Annotation | ImagierClientError) -> str:
 def _mapping(message: AnnotateResponse) -> dict[str, Any]:
     known = AnnotateResponse()
     known.CopyFrom(message)
-    for result in (known.tags, known.text):
+    for result in (known.tags, known.text, known.caption):
         # The mapping of an Any needs its type; a newer server may send details that we have never heard of.
         details = [detail for detail in result.status.details if _is_known(detail.TypeName())]
         if len(details) != len(result.status.details):

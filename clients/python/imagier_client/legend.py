@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list beside or below a drawn picture: tags, numbered lines of text, times; in columns, as large as there is room for."""
+"""The list beside or below a drawn picture: captions, tags, numbered lines of text, times; as large as there is room for."""
 
 from __future__ import annotations
 
@@ -195,24 +195,34 @@ def _shortened(entries: Sequence[Row], kept: int) -> list[Row]:
 
 
 def _entries(annotation: Annotation) -> Iterator[Row]:
-    if annotation.tags is not None:
-        yield Row("TAGS", heading=True)
-        for tag in annotation.tags.tags:
-            first, *others = [*filter(None, map(drawable, dict.fromkeys(tag.names.values()))), tag.id]
-            yield Row(first, drawable(" · ".join(others[:-1])) or "", f"{tag.score:.2f}")
-        if not annotation.tags.tags:
-            yield Row("", _nothing(annotation.tags.error))
-    if annotation.text is not None:
-        yield Row("TEXT", heading=True)
-        for number, line in enumerate(annotation.text.lines, 1):
-            text = drawable(line.text)
-            aside = "" if text else f"({len(line.text)} characters, no font for them here)"
-            yield Row(text or "", aside, f"{line.confidence:.2f}", number, indented=True)
-        if not annotation.text.lines:
-            yield Row("", _nothing(annotation.text.error))
+    sections = {"caption": _captions, "tags": _tags, "text": _lines}
+    for task, result in annotation.results.items():
+        rows = list(sections[task](annotation))
+        yield Row(task.upper(), heading=True)
+        yield from rows or [Row("", _nothing(result.error))]
     if annotation.timings.total:
         yield Row("TIME", heading=True)
         yield from _times(annotation.timings)
+
+
+def _captions(annotation: Annotation) -> Iterator[Row]:
+    if annotation.caption is not None and annotation.caption.captions:
+        for caption in annotation.caption.captions:
+            yield Row(drawable(caption.text) or "", "a guess" if caption.guess else "", f"{caption.score:.2f}")
+        yield Row(drawable(annotation.caption.title) or "", "title")
+
+
+def _tags(annotation: Annotation) -> Iterator[Row]:
+    for tag in annotation.tags.tags if annotation.tags else ():
+        first, *others = [*filter(None, map(drawable, dict.fromkeys(tag.names.values()))), tag.id]
+        yield Row(first, drawable(" · ".join(others[:-1])) or "", f"{tag.score:.2f}")
+
+
+def _lines(annotation: Annotation) -> Iterator[Row]:
+    for number, line in enumerate(annotation.text.lines if annotation.text else (), 1):
+        text = drawable(line.text)
+        aside = "" if text else f"({len(line.text)} characters, no font for them here)"
+        yield Row(text or "", aside, f"{line.confidence:.2f}", number, indented=True)
 
 
 def _times(timings: Timings) -> Iterator[Row]:

@@ -35,6 +35,16 @@ class TextOptions:
     words: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionOptions:
+    """How captions are wanted; `None` is the server's default. `candidates` is how many, no two of them alike."""
+
+    max_words: int | None = None
+    candidates: int | None = None
+    min_score: float | None = None
+    gender_neutral: bool = False
+
+
 class Point(NamedTuple):
     """A place in the upright picture; the origin is the upper left corner."""
 
@@ -48,10 +58,11 @@ Polygon = tuple[Point, ...]
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """A model that took part in an answer."""
+    """A model that took part in an answer; `research_only` if its terms allow research and private use only."""
 
     name: str
     version: str
+    research_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,26 @@ class TextResult(_TaskResult):
 
 
 @dataclass(frozen=True, slots=True)
+class Caption:
+    """A sentence that says what the picture shows. `score` 0 to 1; show people a `guess` as one."""
+
+    text: str
+    language: str
+    score: float
+    guess: bool
+    origin: str = "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionResult(_TaskResult):
+    """The caption task's answer, best first; `title` is the first caption shortened, and as much of a guess."""
+
+    captions: tuple[Caption, ...] = ()
+    title: str = ""
+    unknown_languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StageTiming:
     """Seconds that one stage ("decode", "prepare", "infer", "finish") took for one task; `task` is "" for what tasks share."""
 
@@ -162,10 +193,17 @@ class Annotation:
     height: int
     tags: TagsResult | None
     text: TextResult | None
+    caption: CaptionResult | None
     cost: int
     timings: Timings
     request_id: str
     message: AnnotateResponse = field(repr=False, compare=False)
+
+    @property
+    def results(self) -> Mapping[str, TagsResult | TextResult | CaptionResult]:
+        """The results of the tasks that were asked for, by the task's name."""
+        asked = {"caption": self.caption, "tags": self.tags, "text": self.text}
+        return {task: result for task, result in asked.items() if result is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Printer:
                 sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
         self._style = style
         self._languages = languages
-        self._unknown_languages: set[str] = set()
+        self._noted: set[str] = set()
         self._out = _console(stderr=False)
         self._err = _console(stderr=True)
         if self._out.is_terminal and self._err.is_terminal:
@@ -71,11 +71,10 @@ class Printer:
             self._out.out(jsonl.to_line(path, outcome), highlight=False)
         elif self._style == "table" and isinstance(outcome, Annotation):
             self._out.print(table.picture(path, outcome, self._languages))
-        if isinstance(outcome, Annotation) and outcome.tags is not None:
-            for language in outcome.tags.unknown_languages:
-                if language not in self._unknown_languages:
-                    self._unknown_languages.add(language)
-                    self.note(f"tags have no names in {language}: English stands in")
+        for text in notes(outcome):
+            if text not in self._noted:
+                self._noted.add(text)
+                self.note(text)
         for task, error in failures(outcome):
             # One screen has it already, in the table.
             if not task or self._style != "table" or self._err is not self._out:
@@ -112,8 +111,30 @@ def failures(outcome: Annotation | ImagierClientError) -> list[tuple[str, Imagie
     """What failed, with the task's name: some of the tasks, or the whole picture ("")."""
     if isinstance(outcome, ImagierClientError):
         return [("", outcome)]
-    results = (("tags", outcome.tags), ("text", outcome.text))
-    return [(task, result.error) for task, result in results if result is not None and result.error is not None]
+    return [(task, result.error) for task, result in outcome.results.items() if result.error is not None]
+
+
+def notes(outcome: Annotation | ImagierClientError) -> list[str]:
+    """What people should know of an answer, and need to hear only once in a run."""
+    if isinstance(outcome, ImagierClientError):
+        return []
+    made = []
+    if outcome.tags is not None:
+        made += [f"tags have no names in {name}: English stands in" for name in outcome.tags.unknown_languages]
+    if outcome.caption is not None and outcome.caption.captions:
+        spoken = outcome.caption.captions[0].language
+        made += [
+            f"captions are in {spoken}: the captioner does not speak {name}"
+            for name in outcome.caption.unknown_languages
+        ]
+    models = dict.fromkeys(
+        model for result in outcome.results.values() for model in result.models if model.research_only
+    )
+    made += [
+        f"{model.name} ({model.version}) is for research and private use only, and so are its answers"
+        for model in models
+    ]
+    return made
 
 
 def _said(line: str) -> tuple[str, str]:

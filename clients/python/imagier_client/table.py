@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people read: for each picture its tags and its lines of text with scores."""
+"""What people read: for each picture its captions, its tags and its lines of text with scores."""
 
 from __future__ import annotations
 
@@ -12,26 +12,34 @@ from rich.table import Table
 from rich.text import Text
 
 from imagier_client.errors import ImagierClientError
-from imagier_client.messages import Annotation, TagsResult, TextResult
+from imagier_client.messages import Annotation, CaptionResult, TagsResult, TextResult
 
 
 def picture(path: Path, annotation: Annotation, languages: Sequence[str]) -> RenderableType:
-    """The picture's name and size, its tags with a column for each language, its lines of text."""
+    """The picture's name and size, its captions and title, its tags with a column for each language, its lines of text."""
     heading = Text.assemble(
         (printable(str(path)), "bold"), (f"  {annotation.width} x {annotation.height}", "dim"), overflow="fold"
     )
     parts: list[RenderableType] = [heading]
+    wide = len("  caption" if annotation.caption is not None else "  text")
+    if annotation.caption is not None:
+        said = annotation.caption.captions
+        rows = [[f"{caption.text} (a guess)" if caption.guess else caption.text] for caption in said]
+        captions = _task("caption", rows, [caption.score for caption in said], annotation.caption, wide)
+        if annotation.caption.title:
+            captions.add_row("  title", "", Text(printable(annotation.caption.title)))
+        parts.append(captions)
     if annotation.tags is not None:
         spoken = ["en" if language in annotation.tags.unknown_languages else language for language in languages]
         columns = list(dict.fromkeys(language.split("-")[0].lower() for language in spoken or ["en"]))
         names = [[tag.names.get(language, "") for language in columns] for tag in annotation.tags.tags]
         # A name is better than none.
         rows = [row if any(row) else [tag.name] for row, tag in zip(names, annotation.tags.tags, strict=True)]
-        parts.append(_task("tag", rows, [tag.score for tag in annotation.tags.tags], annotation.tags))
+        parts.append(_task("tag", rows, [tag.score for tag in annotation.tags.tags], annotation.tags, wide))
     if annotation.text is not None:
         lines = annotation.text.lines
         parts.append(
-            _task("text", [[line.text] for line in lines], [line.confidence for line in lines], annotation.text)
+            _task("text", [[line.text] for line in lines], [line.confidence for line in lines], annotation.text, wide)
         )
     return Group(*parts, "")
 
@@ -54,10 +62,16 @@ def _escape(character: str) -> str:
     return ascii(character)[1:-1]
 
 
-def _task(kind: str, rows: Sequence[Sequence[str]], scores: Sequence[float], result: TagsResult | TextResult) -> Table:
-    """The scores come first: there they stand in one column, whatever follows."""
+def _task(
+    kind: str,
+    rows: Sequence[Sequence[str]],
+    scores: Sequence[float],
+    result: TagsResult | TextResult | CaptionResult,
+    wide: int,
+) -> Table:
+    """The scores come first: there they stand in one column, whatever follows. `wide` is the column before them."""
     made = Table(box=None, show_header=False, pad_edge=False, padding=(0, 0, 0, 2))
-    made.add_column(min_width=6, style="dim")
+    made.add_column(min_width=wide, style="dim")
     made.add_column(style="green", no_wrap=True)
     for _ in range(max(map(len, rows), default=1)):
         made.add_column(overflow="fold")

@@ -70,9 +70,9 @@ async def start(
     models: Sequence[str] | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[EmbeddedTriton]:
-    """Run Triton on the models named (None: all) for the time of the `async with`; it ends with this process in any case.
+    """Run Triton on the models named (None: all that have a graph) for the time of the `async with`.
 
-    The thread that enters must live as long as the engine: the kernel ends Triton with it. Triton's log goes to `log_dir`, or is
+    It ends with this process in any case. The thread that enters must live as long as the engine: the kernel ends Triton with it. Triton's log goes to `log_dir`, or is
     kept only while it runs. Raises EmbeddedError: this machine cannot run it, a model is missing or does not load.
     """
     wheel = find()
@@ -95,7 +95,9 @@ async def start(
 def compose(folder: Path, wheel: Wheel, model_repository: Path, models: Sequence[str] | None) -> list[str]:
     """Fill `folder` with links: `backends/` of Triton's and our parts, `models/` chosen, `lib/`. Returns the models' names."""
     chosen = (
-        sorted(path.parent.name for path in model_repository.glob("*/config.pbtxt")) if models is None else list(models)
+        sorted(path.parents[1].name for path in model_repository.glob("*/1/model.onnx"))
+        if models is None
+        else list(models)
     )
     missing = [name for name in chosen if not (model_repository / name / "config.pbtxt").is_file()]
     if missing or not chosen:

@@ -57,8 +57,8 @@ def export_models(
 
 
 def _export(repository: Path, row: ModelRow, on_progress: Callable[[str], None]) -> None:
-    on_progress(f"{row.role}: converting {row.brand} of {row.source.distribution} {row.source.version}")
-    weights = fetch(row.source)
+    on_progress(f"{row.role}: converting {row.brand} {row.version}")
+    weights = fetch(row.source, repository)
     try:
         # PyTorch takes seconds to import: only now is it needed.
         from imagier_server.export.convert import convert  # noqa: PLC0415

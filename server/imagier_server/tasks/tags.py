@@ -37,6 +37,7 @@ class TagsTask:
 
     name: ClassVar[str] = "tags"
     models: ClassVar[tuple[str, ...]] = (MODEL,)
+    optional: ClassVar[bool] = False
     price: ClassVar[int] = 1
     scripts: ClassVar[tuple[str, ...]] = ()
     limits: ClassVar[tuple[LimitInfo, ...]] = ()

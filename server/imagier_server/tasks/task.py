@@ -51,13 +51,16 @@ class Task(Protocol[Options_contra, Result_co]):
     """Something that can be asked of a picture.
 
     `name` is the task's field in the contract; `models` the roles it needs; `languages` what it answers in (or reads);
-    `scripts` what it reads (ISO 15924); `price` in credits.
+    `scripts` what it reads (ISO 15924); `price` in credits. A server may do without the models of an `optional` task: their terms
+    have to be accepted by whoever runs it.
     """
 
     @property
     def name(self) -> str: ...
     @property
     def models(self) -> tuple[str, ...]: ...
+    @property
+    def optional(self) -> bool: ...
     @property
     def languages(self) -> tuple[str, ...]: ...
     @property

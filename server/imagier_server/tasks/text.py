@@ -69,6 +69,7 @@ class TextTask:
         LimitInfo("lines", MAX_LINES, "no more are found in one picture"),
         LimitInfo("line_length_heights", WIDTHS[-1] / HEIGHT, "longer lines are squeezed, and lose letters"),
     )
+    optional: ClassVar[bool] = False
     price: ClassVar[int] = 1
 
     charset: tuple[str, ...]

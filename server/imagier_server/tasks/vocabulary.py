@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import TagParent
+from imagier_server.tasks.languages import primary
 
 FALLBACK_LANGUAGE: Final = "en"
 
@@ -77,9 +78,8 @@ class Vocabulary:
         known: dict[str, None] = {}
         unknown: dict[str, None] = {}
         for language in wanted:
-            primary = language.replace("_", "-").split("-")[0].lower()
-            if primary in self.languages:
-                known[primary] = None
+            if primary(language) in self.languages:
+                known[primary(language)] = None
             else:
                 unknown[language] = None
                 known[FALLBACK_LANGUAGE] = None

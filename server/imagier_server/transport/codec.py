@@ -7,11 +7,14 @@ from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import status_pb2
-from imagier.v1 import annotator_pb2, keywords_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
+from imagier.v1 import annotator_pb2, caption_pb2, keywords_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
 
 from imagier_server.messages import (
     AnnotateRequest,
     Annotation,
+    Caption,
+    CaptionOptions,
+    Captions,
     KeywordMatches,
     KeywordMeaning,
     MatchKind,
@@ -62,6 +65,14 @@ def from_request(message: annotator_pb2.AnnotateRequest) -> AnnotateRequest:
         tasks["text"] = TextOptions(
             min_confidence=text.min_confidence if text.HasField("min_confidence") else None, words=text.words
         )
+    if message.HasField("caption"):
+        caption = message.caption
+        tasks["caption"] = CaptionOptions(
+            max_words=caption.max_words if caption.HasField("max_words") else None,
+            candidates=caption.candidates if caption.HasField("candidates") else None,
+            min_score=caption.min_score if caption.HasField("min_score") else None,
+            gender_neutral=caption.gender_neutral,
+        )
     return AnnotateRequest(message.image, tasks, tuple(message.languages), message.request_id)
 
 
@@ -87,6 +98,13 @@ def to_response(annotation: Annotation) -> annotator_pb2.AnnotateResponse:
             read.lines.extend(_line(line, size) for line in outcome.result.lines)
             read.text = "\n".join(line.text for line in outcome.result.lines)
         response.text.CopyFrom(read)
+    if outcome := annotation.outcomes.get("caption"):
+        said = caption_pb2.CaptionResult(status=_status(outcome), models=_models(outcome), cost=outcome.cost)
+        if isinstance(outcome.result, Captions):
+            said.captions.extend(_caption(caption) for caption in outcome.result.captions)
+            said.title = outcome.result.title
+            said.unknown_languages.extend(outcome.result.unknown_languages)
+        response.caption.CopyFrom(said)
     return response
 
 
@@ -116,7 +134,10 @@ def _status(outcome: TaskOutcome) -> status_pb2.Status:
 
 
 def _models(outcome: TaskOutcome) -> list[model_pb2.ModelReference]:
-    return [model_pb2.ModelReference(name=model.name, version=model.version) for model in outcome.models]
+    return [
+        model_pb2.ModelReference(name=model.name, version=model.version, research_only=model.research_only)
+        for model in outcome.models
+    ]
 
 
 def _tag(tag: Tag) -> tags_pb2.Tag:
@@ -126,6 +147,16 @@ def _tag(tag: Tag) -> tags_pb2.Tag:
         score=tag.score,
         origin=tags_pb2.ORIGIN_MACHINE,
         parents=_parents(tag.parents),
+    )
+
+
+def _caption(caption: Caption) -> caption_pb2.Caption:
+    return caption_pb2.Caption(
+        text=caption.text,
+        language=caption.language,
+        score=caption.score,
+        guess=caption.guess,
+        origin=tags_pb2.ORIGIN_MACHINE,
     )
 
 

@@ -22,6 +22,13 @@ def test_lists_are_forgiving() -> None:
     assert (options.tasks, options.languages) == (("text", "tags"), ("fr", "en"))
 
 
+def test_captions_and_how_they_are_wanted() -> None:
+    options = arguments(["a", "--tasks", "caption", "--candidates", "3", "--max-words", "9", "--gender-neutral"])
+    assert (options.tasks, options.candidates, options.max_words) == (("caption",), 3, 9)
+    assert options.gender_neutral
+    assert not arguments(["a"]).gender_neutral
+
+
 def test_documents_hold_text() -> None:
     assert arguments(["a", "--format", "alto"]).tasks == ("text",)
     assert arguments(["a", "--format", "hocr", "--tasks", "tags"]).tasks == ("tags", "text")

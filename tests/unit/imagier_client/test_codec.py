@@ -11,6 +11,9 @@ from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2, timing_pb2
 from imagier_client import codec
 from imagier_client.errors import InvalidRequestError, UnavailableError
 from imagier_client.messages import (
+    Caption,
+    CaptionOptions,
+    CaptionResult,
     Limits,
     ModelReference,
     OptionInfo,
@@ -33,6 +36,8 @@ def test_zero_is_said_and_none_is_not() -> None:
     options = codec.encode_request(b"x", tags=TagsOptions(min_score=0.0)).tags
     assert options.HasField("min_score")
     assert not options.HasField("max_tags")
+    assert codec.encode_request(b"x", caption=CaptionOptions(min_score=0.0)).caption.HasField("min_score")
+    assert not codec.encode_request(b"x", caption=True).caption.HasField("min_score")
     assert codec.encode_request(b"x", text=TextOptions(min_confidence=0.0)).text.HasField("min_confidence")
 
 
@@ -41,6 +46,7 @@ def test_every_option_is_sent() -> None:
         b"bytes",
         tags=TagsOptions(3, 0.5, ("cat",), ("dog",), ("sea",)),
         text=TextOptions(0.25, words=True),
+        caption=CaptionOptions(10, 3, 0.25, gender_neutral=True),
         languages=("fr", "en"),
         request_id="id",
     )
@@ -50,7 +56,29 @@ def test_every_option_is_sent() -> None:
         languages=["fr", "en"],
         tags={"max_tags": 3, "min_score": 0.5, "allow": ["cat"], "deny": ["dog"], "existing_tags": ["sea"]},
         text={"min_confidence": 0.25, "words": True},
+        caption={"max_words": 10, "candidates": 3, "min_score": 0.25, "gender_neutral": True},
     )
+
+
+def test_captions_arrive_with_what_they_are() -> None:
+    response = annotator_pb2.AnnotateResponse()
+    response.caption.captions.add(text="A dog.", language="en", score=0.75, origin=1)
+    response.caption.captions.add(text="A cat.", language="en", score=0.25, guess=True, origin=99)
+    response.caption.models.add(name="captioner", version="ours 1", research_only=True)
+    response.caption.title, response.caption.cost = "Dog", 1
+    response.caption.unknown_languages.append("fr")
+    annotation = codec.decode_annotation(response)
+    assert annotation.caption == CaptionResult(
+        models=(ModelReference("captioner", "ours 1", research_only=True),),
+        cost=1,
+        captions=(
+            Caption("A dog.", "en", 0.75, guess=False),
+            Caption("A cat.", "en", 0.25, guess=True, origin="unspecified"),
+        ),
+        title="Dog",
+        unknown_languages=("fr",),
+    )
+    assert list(annotation.results) == ["caption"]
 
 
 def full_response() -> annotator_pb2.AnnotateResponse:

@@ -17,7 +17,16 @@ def test_it_annotates_photographs_and_drawings(monkeypatch: pytest.MonkeyPatch, 
         for argument in arguments[:8]:
             with Image.open(argument) as picture:
                 seen[argument] = picture.size
-        assert arguments[8:] == ["--languages", "en,fr", "--draw", "demo-out", "--server", "there"]
+        assert arguments[8:] == [
+            "--tasks",
+            "tags,caption,text",
+            "--languages",
+            "en,fr",
+            "--draw",
+            "demo-out",
+            "--server",
+            "there",
+        ]
         return 5
 
     monkeypatch.setattr(demo, "annotate", annotate)

@@ -64,6 +64,25 @@ def test_an_answer_without_a_form_in_json_is_an_error() -> None:
         assert (read["error"]["code"], read["error"]["retryable"]) == ("INTERNAL", False)
 
 
+def test_captions_say_all_in_lines_of_json() -> None:
+    made = AnnotateResponse()
+    made.caption.captions.add(text="A dog.", language="en", score=0.5, guess=False, origin=1)
+    made.caption.models.add(name="captioner", version="1", research_only=True)
+    made.caption.title = "Dog"
+    read = json.loads(to_line(Path("a"), decode_annotation(made)))["response"]["caption"]
+    assert read["captions"] == [
+        {"text": "A dog.", "language": "en", "score": 0.5, "guess": False, "origin": "ORIGIN_MACHINE"}
+    ]
+    assert (read["title"], read["models"][0]["researchOnly"]) == ("Dog", True)
+
+
+def test_details_that_nobody_here_knows_are_left_out_of_a_captions_status() -> None:
+    made = AnnotateResponse()
+    made.caption.status.details.add(type_url="type.googleapis.com/of.tomorrow.Detail")
+    read = json.loads(to_line(Path("a"), decode_annotation(made)))
+    assert read["response"]["caption"]["status"]["details"] == []
+
+
 def test_an_error() -> None:
     error = ExhaustedError("busy", reason="OVERLOADED", retryable=True, retry_after=1.5)
     assert json.loads(to_line(Path("a"), error)) == {

@@ -50,6 +50,28 @@ def test_tags_then_numbered_lines_then_times() -> None:
     ]
 
 
+def test_captions_come_first_and_a_guess_is_marked() -> None:
+    made = with_lines("one")
+    made.caption.captions.add(text="A cat.", score=0.75)
+    made.caption.captions.add(text="A dog.", score=0.25, guess=True)
+    made.caption.title = "Cat"
+    assert [(row.text, row.aside, row.value) for row in rows(legend(made))][:5] == [
+        ("CAPTION", "", ""),
+        ("A cat.", "", "0.75"),
+        ("A dog.", "a guess", "0.25"),
+        ("Cat", "title", ""),
+        ("TEXT", "", ""),
+    ]
+
+
+def test_no_caption_says_why() -> None:
+    made = AnnotateResponse()
+    made.caption.SetInParent()
+    assert [row.aside for row in rows(legend(made))] == ["", "none"]
+    made.caption.status.code = 12
+    assert [row.aside for row in rows(legend(made))] == ["", "failed: UNIMPLEMENTED"]
+
+
 def test_long_lines_are_wrapped_and_nothing_is_lost() -> None:
     text = "a fairly long line of text with a veryveryveryveryveryveryveryveryveryveryveryveryverylongword in it"
     made = legend(with_lines(text))

@@ -13,7 +13,7 @@ import pytest
 from imagier.v1.annotator_pb2 import AnnotateResponse
 from imagier_client.codec import decode_annotation
 from imagier_client.errors import InvalidImageError
-from imagier_client.printing import Printer, failures
+from imagier_client.printing import Printer, failures, notes
 
 RUN = """
 from pathlib import Path
@@ -119,3 +119,39 @@ def test_what_failed_of_a_picture() -> None:
     response.text.SetInParent()
     assert [(task, error.code) for task, error in failures(decode_annotation(response))] == [("tags", "UNAVAILABLE")]
     assert failures(error := InvalidImageError("no")) == [("", error)]
+
+
+def captioned(*, unknown: str = "") -> AnnotateResponse:
+    response = AnnotateResponse()
+    response.caption.captions.add(text="A dog.", language="en", score=0.5)
+    response.caption.models.add(name="captioner", version="ours 1", research_only=True)
+    response.caption.unknown_languages.extend(unknown.split())
+    return response
+
+
+def test_terms_and_languages_are_noted_once_in_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with Printer("table", ("fr", "en"), 2) as printer:
+        printer.print(Path("a.jpg"), decode_annotation(captioned(unknown="fr")))
+        printer.print(Path("b.jpg"), decode_annotation(captioned(unknown="fr")))
+    out, err = capsys.readouterr()
+    assert out.count("A dog.") == 2
+    assert err.splitlines() == [
+        "captions are in en: the captioner does not speak fr",
+        "captioner (ours 1) is for research and private use only, and so are its answers",
+    ]
+
+
+def test_what_is_worth_a_note() -> None:
+    assert notes(decode_annotation(captioned())) == [
+        "captioner (ours 1) is for research and private use only, and so are its answers"
+    ]
+    assert notes(decode_annotation(AnnotateResponse())) == []
+    assert notes(InvalidImageError("no")) == []
+
+
+def test_a_caption_that_failed() -> None:
+    response = AnnotateResponse()
+    response.caption.status.code = 12
+    assert [(task, error.code) for task, error in failures(decode_annotation(response))] == [
+        ("caption", "UNIMPLEMENTED")
+    ]

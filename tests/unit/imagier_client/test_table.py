@@ -44,6 +44,32 @@ def test_a_picture() -> None:
     ]
 
 
+def test_captions_come_first_and_a_guess_is_said_to_be_one() -> None:
+    made = response()
+    made.caption.captions.add(text="A cat on a rock.", score=0.7)
+    made.caption.captions.add(text="A dog.", score=0.2, guess=True)
+    made.caption.title = "Cat on rock"
+    assert rows(made, "en")[1:] == [
+        ["caption", "0.70", "A cat on a rock."],
+        ["caption", "0.20", "A dog. (a guess)"],
+        ["title", "Cat on rock"],
+        ["tag", "0.76", "Egyptian cat"],
+        ["text", "1.00", "[bold]Rue :cat: des Lilas"],
+        [],
+    ]
+    shown = text(table.picture(Path("a.jpg"), decode_annotation(made), ("en",)))
+    columns = {line.index(".") for line in shown.splitlines()[1:] if "0." in line or "1." in line}
+    assert columns == {len("  caption  0")}, "the scores stand below each other"
+
+
+def test_no_caption_is_said() -> None:
+    made = AnnotateResponse()
+    made.caption.SetInParent()
+    assert rows(made, "en")[1] == ["caption", "--", "none"]
+    made.caption.status.code, made.caption.status.message = 12, "no captioner"
+    assert rows(made, "en")[1] == ["caption", "--", "no captioner [UNIMPLEMENTED]"]
+
+
 def test_english_stands_in_for_an_unknown_language() -> None:
     made = response()
     made.tags.unknown_languages.append("eo")

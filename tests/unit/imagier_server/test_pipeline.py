@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,15 @@ from imagier_server.errors import (
     InternalError,
     InvalidImageError,
     InvalidRequestError,
+    ModelNotInstalledError,
     ModelUnavailableError,
     OverloadedError,
 )
 from imagier_server.messages import (
     AnnotateRequest,
     Annotation,
+    CaptionOptions,
+    Captions,
     KeywordMatch,
     KeywordMatches,
     Lane,
@@ -88,7 +91,7 @@ class ScriptedTask:
 
     name: str
     wanted_scale: float
-    result: Tags | Text
+    result: Tags | Text | Captions
     price: int = 1
     languages: tuple[str, ...] = ("en",)
     options: tuple[()] = ()
@@ -105,7 +108,9 @@ class ScriptedTask:
         assert (width, height) == (100, 50)
         return self.wanted_scale
 
-    async def run(self, picture: Picture, options: Any, languages: tuple[str, ...], steps: Any) -> Tags | Text:
+    async def run(
+        self, picture: Picture, options: Any, languages: tuple[str, ...], steps: Any
+    ) -> Tags | Text | Captions:
         del options, languages
         inputs = await steps.compute(Stage.PREPARE, lambda: {"in": picture.pixels})
         await steps.infer(self.models[0], inputs)
@@ -137,7 +142,11 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.room, 1000, 100, self.metrics)
-        tasks = (ScriptedTask("tags", 0.25, Tags(())), ScriptedTask("text", 0.5, Text(()), price=2))
+        tasks = (
+            ScriptedTask("tags", 0.25, Tags(())),
+            ScriptedTask("text", 0.5, Text(()), price=2),
+            ScriptedTask("caption", 0.125, Captions(())),
+        )
         self.pipeline = Pipeline(
             tasks={task.name: task for task in tasks},
             keywords=ScriptedKeywords(),
@@ -173,6 +182,25 @@ async def test_one_decode_serves_both_tasks_at_the_larger_scale(bench: Bench) ->
     assert annotation.cost == 3
     assert {task for task, _ in annotation.timings.stages} == {"", "tags", "text"}
     assert {lane for _, lane, _ in bench.engine.calls} == {Lane.INTERACTIVE}
+
+
+async def test_three_tasks_cost_one_decode(bench: Bench) -> None:
+    wanted = {"tags": TagsOptions(), "caption": CaptionOptions(), "text": TextOptions()}
+    annotation = await bench.pipeline.annotate(AnnotateRequest(IMAGE, wanted), Lane.INTERACTIVE)
+    assert bench.decoder.scales == [0.5]
+    assert {name: outcome.error for name, outcome in annotation.outcomes.items()} == dict.fromkeys(wanted)
+    assert annotation.cost == 4
+
+
+async def test_a_task_whose_model_is_not_installed_fails_alone_and_for_good(bench: Bench) -> None:
+    bench.pipeline = replace(bench.pipeline, models={"tags_model": ModelReference("tags_model", "1")})
+    wanted = {"tags": TagsOptions(), "caption": CaptionOptions()}
+    annotation = await bench.pipeline.annotate(AnnotateRequest(IMAGE, wanted), Lane.INTERACTIVE)
+    error = annotation.outcomes["caption"].error
+    assert isinstance(error, ModelNotInstalledError)
+    assert error.retry_after is None
+    assert {model for model, _, _ in bench.engine.calls} == {"tags_model"}
+    assert annotation.cost == 1
 
 
 async def test_a_failed_task_fails_alone_and_costs_nothing(bench: Bench) -> None:

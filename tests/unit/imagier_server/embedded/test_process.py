@@ -23,9 +23,11 @@ PLACE = Scratch(Path("/dev/shm/imagier-triton-ab12"), lock=7)
 
 @pytest.fixture
 def repository(tmp_path):
-    for name in ("tagger", "text_detector"):
-        (tmp_path / "repository" / name).mkdir(parents=True)
+    for name in ("tagger", "text_detector", "never_installed"):
+        (tmp_path / "repository" / name / "1").mkdir(parents=True)
         (tmp_path / "repository" / name / "config.pbtxt").touch()
+    for name in ("tagger", "text_detector"):
+        (tmp_path / "repository" / name / "1" / "model.onnx").touch()
     (tmp_path / "repository" / "models.lock").touch()
     (tmp_path / "repository" / "notes").mkdir()
     return tmp_path / "repository"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import onnx
 import pytest
@@ -12,10 +13,12 @@ from imagier_server.export.convert import MAX_IR, MAX_OPSET, convert
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
 
+REPOSITORY = Path(__file__).parents[4] / "model_repository"
+
 
 @pytest.mark.parametrize("row", CATALOGUE.values(), ids=CATALOGUE)
 def test_the_graph_is_what_the_row_says(row):
-    converted = convert(row, fetch(row.source))
+    converted = convert(row, fetch(row.source, REPOSITORY))
     model = onnx.load_from_string(converted.graph)
     assert max(entry.version for entry in model.opset_import) <= MAX_OPSET
     assert {entry.domain for entry in model.opset_import} == {""}, "no operators of a vendor's own"
@@ -24,12 +27,12 @@ def test_the_graph_is_what_the_row_says(row):
     assert all(f"{value.name} " in row.outputs for value in model.graph.output)
     for value in (*model.graph.input, *model.graph.output):
         assert value.type.tensor_type.shape.dim[0].dim_param == "N"
-    assert convert(row, fetch(row.source)) == converted
+    assert convert(row, fetch(row.source, REPOSITORY)) == converted
 
 
 def test_the_charset_has_a_line_for_every_token_but_the_blank():
     row = CATALOGUE["text_recognizer"]
-    text = convert(row, fetch(row.source)).assets["charset.txt"].decode()
+    text = convert(row, fetch(row.source, REPOSITORY)).assets["charset.txt"].decode()
     assert text.endswith("\n \n")
     entries = text.removesuffix("\n").split("\n")
     assert len(entries) == 18709
@@ -39,4 +42,4 @@ def test_the_charset_has_a_line_for_every_token_but_the_blank():
 def test_an_unknown_role_has_no_conversion():
     row = dataclasses.replace(CATALOGUE["tagger"], role="soothsayer")
     with pytest.raises(ExportError, match="soothsayer: no conversion"):
-        convert(row, fetch(row.source))
+        convert(row, fetch(row.source, REPOSITORY))

@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import sys
+from pathlib import Path
 
 import pytest
-from imagier_server.export.catalogue import CATALOGUE
+from imagier_server.export.catalogue import CATALOGUE, BundledFile
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
 
+REPOSITORY = Path(__file__).parents[4] / "model_repository"
 SOURCE = CATALOGUE["text_line_orienter"].source
 
 
 @pytest.mark.parametrize("row", CATALOGUE.values(), ids=CATALOGUE)
-def test_the_weights_are_in_the_installed_package(row):
-    assert fetch(row.source).stat().st_size == row.source.size
+def test_the_weights_are_on_this_machine(row):
+    assert fetch(row.source, REPOSITORY).stat().st_size == row.source.size
 
 
 def test_the_package_is_not_imported():
     for module in [name for name in sys.modules if name.split(".")[0] == "rapidocr"]:
         sys.modules.pop(module)
-    fetch(SOURCE)
+    fetch(SOURCE, REPOSITORY)
     assert "rapidocr" not in sys.modules
 
 
@@ -37,4 +40,16 @@ def test_the_package_is_not_imported():
 )
 def test_other_weights_are_refused(change, text):
     with pytest.raises(ExportError, match=text):
-        fetch(dataclasses.replace(SOURCE, **change))
+        fetch(dataclasses.replace(SOURCE, **change), REPOSITORY)
+
+
+def test_a_file_that_the_repository_carries_is_taken_from_there_if_it_is_the_right_one(tmp_path):
+    (tmp_path / "weights").write_bytes(b"weights")
+    source = BundledFile("weights", "1", hashlib.sha256(b"weights").hexdigest(), 7)
+    assert fetch(source, tmp_path).read_bytes() == b"weights"
+    (tmp_path / "weights").write_bytes(b"others")
+    with pytest.raises(ExportError, match="weights of the model repository has SHA-256"):
+        fetch(source, tmp_path)
+    (tmp_path / "weights").unlink()
+    with pytest.raises(ExportError, match="the model repository has no readable weights"):
+        fetch(source, tmp_path)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,10 +16,12 @@ from imagier_server.export.fetch import fetch
 from imagier_server.export.verify import verify
 from onnx import numpy_helper
 
+REPOSITORY = Path(__file__).parents[4] / "model_repository"
+
 
 @cache
 def converted(role):
-    return convert(CATALOGUE[role], fetch(CATALOGUE[role].source))
+    return convert(CATALOGUE[role], fetch(CATALOGUE[role].source, REPOSITORY))
 
 
 def with_constant(role, name, value):
@@ -30,7 +33,7 @@ def with_constant(role, name, value):
 
 
 def check(role, graph):
-    return verify(CATALOGUE[role], fetch(CATALOGUE[role].source), graph)
+    return verify(CATALOGUE[role], fetch(CATALOGUE[role].source, REPOSITORY), graph)
 
 
 @pytest.mark.parametrize(

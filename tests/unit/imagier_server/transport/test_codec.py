@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import grpc
 import pytest
 from google.protobuf import json_format
-from imagier.v1 import annotator_pb2, tags_pb2
-from imagier_server.errors import ModelUnavailableError
+from imagier.v1 import annotator_pb2, caption_pb2, tags_pb2
+from imagier_server.errors import ModelNotInstalledError, ModelUnavailableError
 from imagier_server.messages import (
     Annotation,
+    Caption,
+    CaptionOptions,
+    Captions,
     ModelReference,
     Point,
     Tag,
@@ -37,10 +41,14 @@ def test_the_presence_of_options_asks_for_the_task() -> None:
 def test_unset_and_zero_are_told_apart() -> None:
     message = annotator_pb2.AnnotateRequest(tags=tags_pb2.TagsOptions(min_score=0.0, max_tags=0, deny=["x"]))
     message.text.words = True
+    message.caption.max_words = 0
     assert from_request(message).tasks == {
         "tags": TagsOptions(max_tags=0, min_score=0.0, deny=("x",)),
         "text": TextOptions(words=True),
+        "caption": CaptionOptions(max_words=0),
     }
+    message.caption.MergeFrom(caption_pb2.CaptionOptions(candidates=2, min_score=0.0, gender_neutral=True))
+    assert from_request(message).tasks["caption"] == CaptionOptions(0, 2, 0.0, gender_neutral=True)
 
 
 def annotation(**outcomes: TaskOutcome) -> Annotation:
@@ -90,3 +98,23 @@ def test_a_failed_task_carries_its_status_and_costs_nothing() -> None:
     assert len(response.tags.status.details) == 2
     assert response.cost == response.tags.cost == 0
     assert not response.HasField("text"), "only what was asked for is answered"
+
+
+def test_captions_say_what_they_are_and_under_which_terms() -> None:
+    captions = (Caption("A dog.", "en", 0.75, guess=False), Caption("A cat.", "en", 0.25, guess=True))
+    model = ModelReference("captioner", "ours 1", research_only=True)
+    outcome = TaskOutcome((model,), Captions(captions, "Dog", ("fr",)), cost=1)
+    answer = to_response(annotation(caption=outcome)).caption
+    assert [(caption.text, caption.score, caption.guess) for caption in answer.captions] == [
+        ("A dog.", 0.75, False),
+        ("A cat.", 0.25, True),
+    ]
+    assert {(caption.language, caption.origin) for caption in answer.captions} == {("en", tags_pb2.ORIGIN_MACHINE)}
+    assert (answer.title, list(answer.unknown_languages), answer.cost) == ("Dog", ["fr"], 1)
+    assert answer.models[0].research_only
+
+
+def test_a_caption_that_failed_has_its_status_only() -> None:
+    error = ModelNotInstalledError("this server has none")
+    answer = to_response(annotation(caption=TaskOutcome((), error=error))).caption
+    assert (answer.status.code, answer.cost, len(answer.captions)) == (grpc.StatusCode.UNIMPLEMENTED.value[0], 0, 0)

@@ -34,7 +34,7 @@ def test_details_of_each_error(error: type[ImagierError]) -> None:
 
 def test_permanent_and_retryable_never_look_alike() -> None:
     for error in FAMILY:
-        if error.code is Code.INVALID:
+        if error.code in {Code.INVALID, Code.UNSUPPORTED}:
             assert error.retry_after is None, error
         if error.code in {Code.EXHAUSTED, Code.UNAVAILABLE}:
             assert error.retry_after, error

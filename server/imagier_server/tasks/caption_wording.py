@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How captions are worded: what a model says becomes a clean sentence, a shorter one, a title. For English; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+# ruff: noqa: SIM905 - lists of words, one a line, would be longer than the code
+
+TITLE_WORDS: Final = 6
+REFRAIN: Final = 4
+"""So many words that were said before are no chance: the model runs in a circle, and what follows is cut off."""
+
+ARTICLES: Final = frozenset({"a", "an", "the"})
+PREPOSITIONS: Final = frozenset(
+    (
+        "about above across against along alongside amid among around at atop before behind below beneath beside between beyond by "
+        "down during for from in inside into near of off on onto out outside over past through to toward towards under underneath "
+        "up upon via with within without"
+    ).split()
+)
+_LINKS = frozenset("and or but nor while as that which who whose whom when where because".split())
+AUXILIARIES: Final = frozenset("is are was were be been being has have had can will".split())
+_OWNERS = frozenset("his her its their my your our".split())
+_PARTICLES = frozenset("up down out off on over by around along past through inside outside".split())
+"""A whole sentence may end with them ("people look on"); what was cut off may not."""
+_OPEN = (
+    ARTICLES
+    | _OWNERS
+    | _LINKS
+    | AUXILIARIES
+    | (PREPOSITIONS - _PARTICLES)
+    | {"very", "than", "this", "these", "some", "next"}
+)
+_HEADS = frozenset("front top middle side edge pair group couple bunch piece lot kind type".split())
+"""Of what follows "of": without it they say nothing."""
+_TRANSITIVE = frozenset(
+    [
+        "wearing",
+        "holding",
+        "carrying",
+        "throwing",
+        "catching",
+        "pulling",
+        "pushing",
+        "taking",
+        "using",
+        "making",
+        "showing",
+    ]
+)
+ADJECTIVES: Final = frozenset(
+    (
+        "black white brown red blue green yellow orange pink purple gray grey tan blond blonde dark light bright large small big "
+        "little tall long short young old older elderly wooden grassy snowy sandy rocky dirty wet one two three four five six "
+        "several many other"
+    ).split()
+)
+FUNCTION_WORDS: Final = ARTICLES | PREPOSITIONS | _LINKS | AUXILIARIES | _OWNERS
+
+_SPACING = (
+    (re.compile(r"\s+"), " "),
+    (re.compile(r"(?<=\w) ?['’] ?(s|t|re|ve|ll|d|m)\b"), r"'\1"),
+    (re.compile(r"(?<=\w) - (?=\w)"), "-"),
+    (re.compile(r"\s+(?=[,.;:!?%)\]])"), ""),
+    (re.compile(r"(?<=[(\[])\s+"), ""),
+    (re.compile(r"([,.;:!?])\1+"), r"\1"),
+)
+_KINDS = (  # of photographs
+    r"(?:close[- ]?up|black|and|white|colou?r|blurry|blurred|old|vintage|nice|good|beautiful|stock|group|cropped|detailed|dark|"
+    r"bright|grainy|digital|high|quality|low|wide|angle|overhead|top|side|front|aerial|small|large|single)"
+)
+_PHOTO = r"(?:photo|photograph|photography|picture|pic|image|snapshot|shot|close[- ]?up)s?"
+_OPENER = re.compile(
+    r"(?:(?:this|that|it|here) (?:is|shows)|it's|there (?:is|are))?\s*(?:an?|the|this|some|one)?\s*"
+    rf"(?:{_KINDS},?\s+){{0,4}}{_PHOTO}(?:"
+    r"\s+(?:of|(?:that |which )?shows|showing|(?:that |which )?depicts|depicting|features|featuring|captures|capturing)(?:\s+|$)"
+    r"|\W*$)"
+    rf"|in (?:this|the) {_PHOTO},?\s+(?:(?:we|you) (?:can )?see\s+)?",
+    re.IGNORECASE,
+)
+_GARBLED = re.compile(r"\baraff?e[ds]?\b\s*", re.IGNORECASE)  # what BLIP says for no word at all
+_TWICE = frozenset(["again", "over", "more", "round", "up", "on", "out"])  # "again and again"
+_VOWEL = re.compile(r"(?!uni(?!n)|us[ei]|one\b|once\b|eu|ewe)[aeiou]|hour|honou?r", re.IGNORECASE)
+_PLURALS = (
+    (re.compile("person$"), "people"),
+    (re.compile("child$"), "children"),
+    (re.compile("(?<!hu)man$"), "men"),
+    (re.compile("(sheep|deer|fish)$"), r"\1"),
+    (re.compile("([^aeiou])y$"), r"\1ies"),
+    (re.compile("(s|x|z|ch|sh)$"), r"\1es"),
+    (re.compile("$"), "s"),
+)
+_DOUBLED = frozenset(["pom", "yo", "tuk", "cha", "bye"])
+
+
+def tidy(said: str, *, ended: bool = True) -> str:
+    """The words of a model as a sentence: without "a photo of", repetition or a loose end. Empty if nothing is left.
+
+    `ended` is false for a model that ran out of room before it came to an end.
+    """
+    text = spaced(_GARBLED.sub("", said))
+    while opener := _OPENER.match(text):
+        text = text[opener.end() :]
+    words = _without_repeats(text.split())
+    kept = _before_refrain(words)
+    return sentence(_closed(kept, cut=not ended or len(kept) < len(words)))
+
+
+def shortened(text: str, most: int) -> str:
+    """The sentence in at most so many words, ended where a sentence, a clause or a phrase ends; empty if there is no such place."""
+    words = text.split()
+    if len(words) <= most:
+        return text
+    ends = [place for place in range(most, 1, -1) if _phrase_ends(words, place)]
+    whole = [place for place in ends if words[place - 1].endswith((".", "!", "?"))]
+    # Better in the middle of what nobody can tell from a phrase than next to nothing.
+    hasty = [most] if not ends or 2 * ends[0] < most else []
+    for place in (*whole, *hasty, *ends):
+        kept = _closed(words[:place], cut=True)
+        if len(kept) > 1:
+            return sentence(kept)
+    fewer = [word for word, before in zip(words, ["", *words], strict=False) if not _describes(word, before)]
+    return shortened(" ".join(with_articles(fewer)), most) if len(fewer) < len(words) else ""
+
+
+def title(text: str) -> str:
+    """A sentence as people title photographs: at most six words, no articles, no full stop."""
+    words = re.split(r"(?<=[.!?])\s", text)[0].split()
+    if [_bare(word) for word in words[:2]] in (["there", "is"], ["there", "are"]):
+        words = words[2:]
+    following = [*words, ""][1:]
+    kept = [
+        word
+        for word, after in zip(words, following, strict=True)
+        if _bare(word) not in ARTICLES | _OWNERS and not (_bare(word) in {"is", "are"} and _bare(after).endswith("ing"))
+    ]
+    short = shortened(" ".join(kept), TITLE_WORDS) or " ".join(kept[:TITLE_WORDS])
+    return sentence(short.split()).rstrip(".")
+
+
+def essence(text: str) -> tuple[str, ...]:
+    """Equal for two sentences that say the same: case, articles and punctuation do not matter."""
+    return tuple(word for word in map(_bare, text.split()) if word not in ARTICLES)
+
+
+def spaced(text: str) -> str:
+    """With one blank between words and none before punctuation: tokenizers leave "the man ' s hat , and"."""
+    for pattern, replacement in _SPACING:
+        text = pattern.sub(replacement, text)
+    return text.strip()
+
+
+def sentence(words: Sequence[str]) -> str:
+    """The words with a capital and a full stop; empty if there is no letter among them."""
+    text = " ".join(words).lstrip(" ,.;:!?-").rstrip(" ,;:-")
+    if not any(map(str.isalnum, text)):
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def with_articles(words: Sequence[str]) -> list[str]:
+    """The words with "an" before a vowel and "a" elsewhere, by the letters."""
+    return [
+        word[0] + ("n" if _VOWEL.match(following) else "") if _bare(word) in {"a", "an"} else word
+        for word, following in zip(words, [*words, ""][1:], strict=True)
+    ]
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun; a mark of punctuation stays behind it."""
+    word = noun.rstrip(",.;:!?")
+    pattern, ending = next(rule for rule in _PLURALS if rule[0].search(word))
+    return pattern.sub(ending, word) + noun[len(word) :]
+
+
+def _describes(word: str, before: str) -> bool:
+    return _bare(word) in ADJECTIVES or (_bare(word) == "and" and _bare(before) in ADJECTIVES)
+
+
+def _bare(word: str) -> str:
+    return word.strip(",.;:!?()[]\"'").casefold()
+
+
+def _without_repeats(words: Sequence[str]) -> list[str]:
+    """Of "in the grass in the grass" half stays; of "a dog and a dog", "two dogs"."""
+    kept = list(words)
+    while (found := _repeated([_bare(word) for word in kept])) is not None:
+        place, length, gap = found
+        second = kept[place + length + gap : place + 2 * length + gap]
+        if gap and _bare(second[0]) in {"a", "an", "one"} and FUNCTION_WORDS.isdisjoint(map(_bare, second[1:])):
+            second = ["two", *second[1:-1], plural(second[-1])]
+        kept[place : place + 2 * length + gap] = second
+    return kept
+
+
+def _repeated(words: Sequence[str]) -> tuple[int, int, int] | None:
+    """(place, length, words between) of the longest phrase that is said twice in a row, or on both sides of "and"."""
+    for length in range(len(words) // 2, 0, -1):
+        for place in range(len(words) - 2 * length + 1):
+            phrase, end = words[place : place + length], place + length
+            if words[end : end + length] == phrase and not set(phrase) <= _DOUBLED:
+                return place, length, 0
+            if words[end] == "and" and words[end + 1 : end + 1 + length] == phrase and not set(phrase) <= _TWICE:
+                return place, length, 1
+    return None
+
+
+def _before_refrain(words: Sequence[str]) -> Sequence[str]:
+    bare = [_bare(word) for word in words]
+    for place in range(REFRAIN, len(bare)):
+        for earlier in range(place):
+            length = 0
+            while (
+                place + length < len(bare)
+                and earlier + length < place
+                and bare[earlier + length] == bare[place + length]
+            ):
+                length += 1
+            while length and bare[place + length - 1] in FUNCTION_WORDS:
+                length -= 1
+            if length >= REFRAIN:
+                return words[:place]
+    return words
+
+
+def _closed(words: Sequence[str], *, cut: bool) -> Sequence[str]:
+    """Without the words at the end that something should follow."""
+    end = len(words)
+    loose = _OPEN | _PARTICLES | _TRANSITIVE | ADJECTIVES if cut else _OPEN
+    while end and (
+        _bare(words[end - 1]) in loose
+        or (end < len(words) and _bare(words[end - 1]) in _HEADS)
+        or not _bare(words[end - 1])
+    ):
+        end -= 1
+        loose = _OPEN | _PARTICLES | _TRANSITIVE | ADJECTIVES
+    return words[:end]
+
+
+def _phrase_ends(words: Sequence[str], place: int) -> bool:
+    """Whether the first `place` words may stand alone, by what the next one is."""
+    if words[place - 1].endswith((",", ";", ".", "!", "?")):
+        return True
+    last, following = _bare(words[place - 1]), _bare(words[place])
+    begins = following in PREPOSITIONS | _LINKS | AUXILIARIES or (following.endswith("ing") and len(following) > 4)
+    return begins and last not in FUNCTION_WORDS | ADJECTIVES

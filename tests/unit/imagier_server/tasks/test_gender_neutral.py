@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imagier_server.tasks.caption_wording import tidy
+from imagier_server.tasks.gender_neutral import gender_neutral
+
+# ruff: noqa: SIM905 - lists of words
+
+GENDERED = (
+    "man woman men women boy girl boys girls lady guys male females mother husband policeman waitress he she his her him hers "
+    "himself herself fisherman"
+).split()
+OTHERS = "a an the two young old dog and , . in on with watches is runs happy as who baby 's tennis player".split()
+said = st.lists(st.sampled_from(GENDERED + OTHERS), max_size=16).map(" ".join)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "neutral"),
+    [
+        ("A man in his hat.", "A person in their hat."),
+        ("Men play soccer.", "People play soccer."),
+        ("The boys' toys and the women's hats.", "The children's toys and the people's hats."),
+        ("A man's dog.", "A person's dog."),
+        ("A fisherman and an old man.", "An angler and an old person."),
+        ("A policewoman stops a cowboy in cowboy boots.", "A police officer stops a rider in cowboy boots."),
+        ("A baby girl with her mother.", "A baby with their parent."),
+        ("Two teenage boys.", "Two teenagers."),
+        ("A snowman and a dog.", "A snowman and a dog."),
+    ],
+)
+def test_people(sentence: str, neutral: str) -> None:
+    assert gender_neutral(sentence) == neutral
+
+
+@pytest.mark.parametrize(
+    ("sentence", "neutral"),
+    [
+        ("A man and a woman.", "Two people."),
+        ("A man and woman kiss.", "Two people kiss."),
+        ("A young man and a young woman are walking.", "Two young people are walking."),
+        ("A young man and an old woman.", "A young person and an old person."),
+        ("A smiling man and a woman.", "A smiling person and another person."),
+        ("The man and the woman.", "The two people."),
+        ("Men and women dance.", "People dance."),
+        ("A group of young boys and girls.", "A group of young children."),
+        ("Three boys and four girls.", "Seven children."),
+        ("A woman and two men, on a bench.", "Three people, on a bench."),
+        ("A man, a woman and a child.", "Two people and a child."),
+        ("A man and a boy.", "A person and a child."),
+        ("A man and women.", "A person and people."),
+        ("A mother and father.", "Two parents."),
+        ("A man looks at a woman.", "A person looks at another person."),
+        ("Eleven men and two women.", "Eleven people and two people."),
+    ],
+)
+def test_several_people(sentence: str, neutral: str) -> None:
+    assert gender_neutral(sentence) == neutral
+
+
+@pytest.mark.parametrize(
+    ("sentence", "neutral"),
+    [
+        ("A female athlete runs.", "An athlete runs."),
+        ("A woman soccer player kicks.", "A soccer player kicks."),
+        ("Two females sit.", "Two people sit."),
+        ("A male stands.", "A person stands."),
+        ("A young male wearing a hat.", "A young person wearing a hat."),
+        ("Male.", "Person."),
+    ],
+)
+def test_words_for_a_sex(sentence: str, neutral: str) -> None:
+    assert gender_neutral(sentence) == neutral
+
+
+@pytest.mark.parametrize(
+    ("sentence", "neutral"),
+    [
+        ("A boy smiles because he is tall.", "A child smiles because they are tall."),
+        ("A boy smiles because he's tall.", "A child smiles because they're tall."),
+        ("A girl waves as she watches and carries a kitten.", "A child waves as they watch and carry a kitten."),
+        ("A girl falls when she also passes.", "A child falls when they also pass."),
+        ("A man follows her in the snow.", "A person follows them in the snow."),
+        ("A man with a ball behind him.", "A person with a ball behind them."),
+        ("A woman holds her baby.", "A person holds their baby."),
+        ("A girl brushes herself.", "A child brushes themselves."),
+        ("A man says the hat is his.", "A person says the hat is theirs."),
+        ("A dog with a ball in his mouth.", "A dog with a ball in its mouth."),
+        ("A dog looks as he jumps.", "A dog looks as it jumps."),
+        ("A man with a dog on his lap.", "A person with a dog on their lap."),
+    ],
+)
+def test_pronouns_and_their_verbs(sentence: str, neutral: str) -> None:
+    assert gender_neutral(sentence) == neutral
+
+
+@given(said.map(tidy))
+def test_no_gender_is_left_and_a_second_time_changes_nothing(sentence: str) -> None:
+    neutral = gender_neutral(sentence)
+    words = {word.strip(",.'").removesuffix("'s").casefold() for word in neutral.split()}
+    assert words.isdisjoint(GENDERED)
+    assert gender_neutral(neutral) == neutral
