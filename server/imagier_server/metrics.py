@@ -46,6 +46,7 @@ OUTCOMES: Mapping[str, Outcome] = {
     OK: Outcome.OK,
     CANCELLED: Outcome.CLIENT_ERROR,
     Code.INVALID: Outcome.CLIENT_ERROR,
+    Code.UNSUPPORTED: Outcome.CLIENT_ERROR,
     Code.EXHAUSTED: Outcome.REJECTED,
     Code.UNAVAILABLE: Outcome.SERVER_ERROR,
     Code.DEADLINE: Outcome.SERVER_ERROR,

@@ -250,7 +250,7 @@ async def test_time_is_counted_where_it_is_spent(small: Gateway) -> None:
     await small.stub.Annotate(tags_and_text(picture()))  # no text is found, and nothing finished
     after = await samples(small)
     spent = {line for line, value in after.items() if value > before[line]}
-    timed = re.compile("imagier_(cpu_seconds_total|stage_duration_seconds_sum)")
+    timed = re.compile('imagier_(cpu_seconds_total|stage_duration_seconds_sum){.*task="(|tags|text)"')
     assert {line for line in after if timed.match(line)} - spent == {
         f'{name}{{stage="finish",task="text"}}'
         for name in ("imagier_cpu_seconds_total", "imagier_stage_duration_seconds_sum")

@@ -9,7 +9,7 @@ import grpc
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[attr-defined]  # the published stubs know status only
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[attr-defined, unused-ignore]  # the published stubs know status only
 
 from imagier_server.errors import Code, ImagierError
 
