@@ -37,7 +37,7 @@ def serve(argv: Sequence[str]) -> int:
 
 
 def models(argv: Sequence[str]) -> int:
-    """`imagier models install [ROLE[=BRAND|FOLDER] …]`, `list`, `verify DIR` and `copy FROM TO`. Exit code 0, or 1 with the reason."""
+    """`imagier models install [ROLE[=BRAND|FOLDER] …]`, `list`, `verify DIR`, `copy FROM TO`. Exit code 0, or 1 with the reason."""
     parser = argparse.ArgumentParser(prog="imagier models", description="Fills and inspects a Triton model repository.")
     actions = parser.add_subparsers(dest="action", required=True)
     install = actions.add_parser(

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from imagier_client import __version__
 from imagier_server.settings import Settings
-from rendered import DEPLOY, flags
+from rendered import DEPLOY, container, flags, seconds
 
 FILES: dict[str, dict[str, Any]] = {
     path.name: yaml.safe_load(path.read_text("utf-8")) for path in sorted(DEPLOY.glob("compose*.yaml"))
@@ -141,6 +141,12 @@ def test_triton_has_the_flags_that_it_has_in_a_cluster(name: str) -> None:
     assert here.pop("http-address") == "127.0.0.1"
     assert there.pop("http-restricted-api")
     assert here == there
+
+
+def test_models_may_take_as_long_to_load_as_in_a_cluster() -> None:
+    assert MACHINE["imagier"]["healthcheck"] == {
+        "start_period": f"{seconds(container('gpu', 'triton')['startupProbe'])}s"
+    }
 
 
 def test_all_are_given_time_to_answer_what_is_under_way() -> None:

@@ -23,7 +23,7 @@ from rendered import (
 )
 
 WORST_LOAD = 300
-"""Seconds that no start of Triton has come near: all models load and warm in half a minute on two busy cores."""
+"""Seconds: more than twice what the home container has to load all models (its health check's start period, which a test keeps)."""
 
 
 @each_overlay

@@ -123,7 +123,7 @@ def test_the_models_verify_themselves_and_copy_themselves_to_a_volume(images: di
     alone = (*RIGHTLESS, "--unshare-net")
     assert models.run(models.command, *alone, bind="--ro-bind", time_limit=60) == ""
     copying = ["imagier", "models", "copy", "/models", "/target"]
-    models.run(copying, *alone, "--bind", str(tmp_path), "/target", bind="--ro-bind", time_limit=60)
+    models.run(copying, "--bind", str(tmp_path), "/target", *alone, bind="--ro-bind", time_limit=60)
     assert (tmp_path / "models.lock").read_bytes() == (images["model-files"].root / "models.lock").read_bytes()
 
 
