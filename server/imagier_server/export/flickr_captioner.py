@@ -162,7 +162,7 @@ class FlickrDecoder(nn.Module):
 
     def score(self, hidden: Tensor) -> Tensor:
         """Hidden states [..., width] → scores [..., words], not normalised."""
-        scores: Tensor = hidden @ self.words.weight.T
+        scores: Tensor = functional.linear(hidden, self.words.weight)
         return scores
 
     def begin(self, memory: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
