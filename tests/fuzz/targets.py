@@ -17,12 +17,14 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import made_captioner
 import made_pictures as made
 import numpy as np
+from fake_triton import locked
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from heic import heic
-from imagier.v1 import annotator_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, caption_pb2, tags_pb2, text_pb2
 from imagier_client import codec as client_codec
 from imagier_client import errors as client_errors
 from imagier_client import jsonl
@@ -32,7 +34,7 @@ from imagier_server.decode.formats import Format, sniff
 from imagier_server.errors import Code, ImagierError, InternalError, InvalidImageError, ModelUnavailableError
 from imagier_server.messages import Lane, ModelReference, Picture, Tensors
 from imagier_server.metrics import Metrics
-from imagier_server.model_lock import LOCK_NAME, ModelLockError, read_lock
+from imagier_server.model_lock import LOCK_NAME, ModelLockError, read_lock, write_lock_text
 from imagier_server.pipeline import Pipeline
 from imagier_server.settings import Settings
 from imagier_server.tasks import registry
@@ -154,6 +156,10 @@ def well_formed(model: str, shape: tuple[int, ...], noise: bytes = b"\0") -> Ten
         return {"scores": filled(np.float32, 1, 1000)}
     if model == "text_detector":
         return {"probability": filled(np.uint8, *shape[:3])}
+    if model == "captioner":
+        known = len(made_captioner.WORDS) + 4
+        words = filled(np.uint8, 1, 3, made_captioner.LENGTH).astype(np.int32) % known
+        return {"token_ids": words, "log_probabilities": -filled(np.float32, 1, 3)}
     if model == "text_line_orienter":
         return {"upside_down": filled(np.float32, rows, 1)}
     tokens = filled(np.uint8, rows, columns).astype(np.int32) % (len(CHARSET) + 1)
@@ -172,6 +178,8 @@ class Server:
         (repository / "tagger" / "assets").symlink_to(TAGGER_ASSETS)
         (repository / "text_recognizer" / "assets").mkdir(parents=True)
         (repository / "text_recognizer" / "assets" / "charset.txt").write_text("\n".join(CHARSET) + "\n", "utf-8")
+        made_captioner.write_assets(repository / "captioner" / "assets")
+        (repository / LOCK_NAME).write_text(write_lock_text({"captioner": locked("captioner")}), "utf-8")
         tasks = registry.load(repository)
         self.pipeline = Pipeline(
             tasks=tasks,
@@ -211,6 +219,11 @@ def request(data: bytes) -> None:
     for task in ("tags", "text"):
         assert response.HasField(task) == message.HasField(task)
         assert getattr(response, task).status.code == 0
+    assert response.HasField("caption") == message.HasField("caption")
+    if response.caption.status.code:
+        assert response.caption.status.details, "languages that it does not speak"
+    else:
+        assert all(caption.text.endswith((".", "!", "?")) for caption in response.caption.captions)
     assert response.request_id == message.request_id
 
 
@@ -222,6 +235,9 @@ def requests() -> Iterator[bytes]:
         image=b"picture", languages=["fr", "zh-Hans", "tlh"], request_id="1", tags=options
     )
     whole.text.CopyFrom(text_pb2.TextOptions(min_confidence=0.5, words=True))
+    whole.caption.CopyFrom(caption_pb2.CaptionOptions(max_words=9, candidates=3, min_score=0.5, gender_neutral=True))
+    yield whole.SerializeToString()
+    whole.languages.append("en")
     yield whole.SerializeToString()
     yield annotator_pb2.AnnotateRequest(tags=tags_pb2.TagsOptions(min_score=float("nan"))).SerializeToString()
     yield annotator_pb2.AnnotateRequest(text=text_pb2.TextOptions(min_confidence=-1)).SerializeToString()
@@ -232,10 +248,13 @@ def answer(data: bytes) -> None:
     head, noise = data[:1], data[1:] or b"\0"
     message = annotator_pb2.AnnotateRequest(image=b"x", tags=tags_pb2.TagsOptions(max_tags=50, min_score=0.0))
     message.text.CopyFrom(text_pb2.TextOptions(min_confidence=0.0, words=True))
+    message.caption.CopyFrom(caption_pb2.CaptionOptions(max_words=4, candidates=5, gender_neutral=True))
     if head < b"\x80":
         server().engine.answers = lambda model, shape: well_formed(model, shape, noise)
         response = server().annotate(message)
-        assert (response.tags.status.code, response.text.status.code) == (0, 0)
+        assert (response.tags.status.code, response.text.status.code, response.caption.status.code) == (0, 0, 0)
+        assert all(0 <= caption.score <= 1 for caption in response.caption.captions)
+        assert all(len(caption.text.split()) <= 4 for caption in response.caption.captions)
         scores = [tag.score for tag in response.tags.tags] + [line.confidence for line in response.text.lines]
         assert all(0 <= score <= 1.000001 for score in scores), scores
         for line in response.text.lines:
@@ -250,7 +269,7 @@ def answer(data: bytes) -> None:
 
     server().engine.answers = parsed
     response = server().annotate(message)
-    for result in (response.tags, response.text):
+    for result in (response.tags, response.text, response.caption):
         assert result.status.message in {"", InternalError().text, "not a message"}
 
 

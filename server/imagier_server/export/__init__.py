@@ -150,7 +150,8 @@ def _row(text: str) -> ModelRow:
         return choices[choice]
     if choices and Path(choice).is_dir():
         return captioner_of(CheckpointFolder(Path(choice)), "own-checkpoint", "not stated", "Your own.", "not stated")
-    raise ExportError(f"{role} has no {choice}; there are: {', '.join([CATALOGUE[role].brand, *choices])}, or a folder")
+    known = ", ".join([CATALOGUE[role].brand, *choices, *(["or a folder"] if choices else [])])
+    raise ExportError(f"{role} has no {choice}; there are: {known}")
 
 
 def _extras(row: ModelRow) -> str:

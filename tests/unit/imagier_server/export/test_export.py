@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -119,3 +120,39 @@ def test_without_its_packages_the_export_names_the_extra(repository, monkeypatch
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ExportError, match=r"onnx is not installed; run: pip install 'imagier\[export,cpu\]'"):
         export.install_models(repository, [ROLE])
+
+
+@pytest.fixture
+def research_only(monkeypatch):
+    """The orienter as a model for research only."""
+    row = dataclasses.replace(export.CATALOGUE[ROLE], research_only=True, terms="Only to study.")
+    monkeypatch.setattr(export, "CATALOGUE", {ROLE: row})
+
+
+def test_a_model_for_research_only_is_refused_by_name_and_otherwise_left_out(research_only, repository):
+    with pytest.raises(ExportError, match=r"is for research only\. Only to study\. Accept: --accept research-only"):
+        export.install_models(repository, [ROLE])
+    lines: list[str] = []
+    export.install_models(repository, on_progress=lines.append)
+    assert lines == [f"{ROLE}: left out, for research only: imagier models install {ROLE} --accept research-only"]
+    assert states(repository) == {ROLE: State.MISSING}
+
+
+def test_a_model_for_research_only_is_installed_with_a_notice_if_that_is_accepted(research_only, repository):
+    lines: list[str] = []
+    export.install_models(repository, accept_research_only=True, on_progress=lines.append)
+    assert lines[0] == f"{ROLE}: NOTICE: Only to study."
+    assert states(repository) == {ROLE: State.CURRENT}
+
+
+def test_what_was_chosen_instead_of_the_default_is_kept(exported, monkeypatch):
+    other = dataclasses.replace(export.CATALOGUE[ROLE], brand="another")
+    monkeypatch.setattr(export, "CATALOGUE", {ROLE: other})
+    lines: list[str] = []
+    export.install_models(exported, on_progress=lines.append)
+    assert lines == [f"{ROLE}: ch_ppocr_mobile_v2.0_cls kept"]
+
+
+def test_a_brand_that_a_role_does_not_have_is_refused_with_those_there_are(repository):
+    with pytest.raises(ExportError, match=f"{ROLE} has no cheaper; there are: ch_ppocr_mobile_v2.0_cls"):
+        export.install_models(repository, [f"{ROLE}=cheaper"])

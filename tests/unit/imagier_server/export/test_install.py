@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from imagier_server.export.catalogue import CATALOGUE
-from imagier_server.export.install import install
+from imagier_server.export.install import fit_config, install
 from imagier_server.model_lock import read_lock, verify_files
 
+CONFIGS = Path(__file__).parents[4] / "model_repository"
 ROW = CATALOGUE["text_recognizer"]
 OLD = {"1/model.onnx": b"old graph", "assets/charset.txt": b"old charset"}
 NEW = {"1/model.onnx": b"new graph, longer", "assets/charset.txt": b"new charset"}
@@ -21,7 +24,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from imagier_server.export.catalogue import CATALOGUE
-from imagier_server.export.install import install
+from imagier_server.export.install import fit_config, install
 
 replace, left = Path.replace, int(sys.argv[2])
 
@@ -101,3 +104,28 @@ def test_an_engine_that_has_the_old_graph_open_keeps_it(repository):
     with (repository / ROW.role / "1/model.onnx").open("rb") as opened:
         install(repository, ROW, NEW, {})
         assert opened.read() == OLD["1/model.onnx"]
+
+
+def test_a_config_of_the_same_model_stays_as_it_is():
+    config = (CONFIGS / "captioner/config.pbtxt").read_text("utf-8")
+    (side,) = re.search(r'name: "pixels" data_type: TYPE_UINT8 dims: \[ (.*) \]', config).groups()
+    (digest,) = re.search(r'"model_digest" value { string_value: "(.*?)"', config).groups()
+    row = dataclasses.replace(ROW, recipe=1, source=dataclasses.replace(ROW.source, sha256=digest))
+    assert fit_config(config, row, {"pixels": [int(number) for number in side.split(",")]}) == config
+
+
+def test_a_config_is_fitted_to_digest_recipe_and_shapes_and_keeps_the_rest():
+    config = (CONFIGS / "captioner/config.pbtxt").read_text("utf-8")
+    row = dataclasses.replace(ROW, recipe=9, source=dataclasses.replace(ROW.source, sha256="5" * 64))
+    fitted = fit_config(config, row, {"pixels": [384, 384, 3], "token_ids": [3, 30], "log_probabilities": [3]})
+    assert re.findall(r"dims: \[ (.*) \]", fitted) == ["384, 384, 3", "3, 30", "3", "384, 384, 3", "384, 384, 3"]
+    assert f'"model_digest" value {{ string_value: "{"5" * 64}" }}' in fitted
+    assert '"export_recipe" value { string_value: "9" }' in fitted
+    changed = [new for old, new in zip(config.splitlines(), fitted.splitlines(), strict=True) if old != new]
+    assert len(changed) == 6
+
+
+def test_a_config_takes_its_place_with_the_files_and_is_not_in_the_record(repository):
+    install(repository, ROW, NEW, {}, "fitted")
+    assert (repository / ROW.role / "config.pbtxt").read_text("utf-8") == "fitted"
+    assert set(read_lock(repository)[ROW.role].files) == {f"{ROW.role}/{path}" for path in NEW}
