@@ -206,6 +206,31 @@ _ROWS = (
         quality="accuracy 81.3 % on PaddleOCR's own benchmark of 15 categories (PP-OCRv6 introduction)",
         languages=_PADDLE_LANGUAGES,
     ),
+    ModelRow(
+        role="captioner",
+        task="caption",
+        brand="imagier-flickr8k",
+        source=BundledFile(
+            "captioner/source/decoder.safetensors",
+            "1.0",
+            "fa97c3c2945fa969f3bac1aa58c6226e9fff2c6f88eebc1f70aaeea652f78bfa",
+            10246992,
+        ),
+        recipe=1,
+        code_licence="Apache-2.0",
+        weights_licence="LicenseRef-research-only",
+        terms=(
+            "Trained by training/captioner.py on Flickr8k, whose photographs belong to their authors and are offered for research "
+            "and education: for research and private use only. The backbone is the tagger's (Apache-2.0)."
+        ),
+        research_only=True,
+        inputs="pixels UINT8 [N, 224, 224, 3], RGB, the whole picture squashed to that size",
+        outputs=(
+            "token_ids INT32 [N, 3, 22], three captions, best first, padded after their end; log_probabilities FP32 [N, 3]"
+        ),
+        quality="see captioner/source/README.md",
+        languages=("en",),
+    ),
 )
 
 CATALOGUE: Mapping[str, ModelRow] = MappingProxyType({row.role: row for row in _ROWS})
