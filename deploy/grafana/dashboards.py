@@ -231,6 +231,8 @@ ENGINES = {
         Panel("Ready", YES, (of("min by (engine) (imagier_engine_ready)", "engine"),)),
         Panel("Models ready", YES, (of(f"min by (model) (imagier_model_ready{MODEL})", "model"),)),
         Panel("Attempts", PER_SECOND, (rate("imagier_engine_attempts_total", "engine", "code"),)),
+        Panel("Given up", PER_SECOND, (rate("imagier_engine_ejections_total"),)),
+        Panel("Second attempts", PER_SECOND, (rate("imagier_engine_retries_total", "outcome"),)),
         Panel("In flight", COUNT, (of("sum by (engine) (imagier_engine_in_flight_requests)", "engine"),)),
         Panel("Requests", PER_SECOND, (rate("imagier_engine_requests_total", "model", "code", where=MODEL),)),
         Panel("Rows of a request, mean", COUNT, (mean("imagier_engine_request_rows", "model", where=MODEL),)),

@@ -221,7 +221,7 @@ def test_the_command_knows_its_tasks(tasks: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as ended:
         main(["annotate", "a.jpg", "--tasks", tasks])
     assert ended.value.code == 2
-    assert "--tasks: choose from tags,text" in capsys.readouterr().err
+    assert "--tasks: choose from tags,caption,text" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,16 @@ async def test_triton_fails_one_task(
     expected = {line: count for line, count in WITHOUT_TEXT.items() if not re.search('rows|"ok"|finish', line)}
     expected |= lane("ok") | task("tags", code, outcome, reason) | engine(code)
     expected[f'imagier_engine_requests_total{{code="{code}",model="tagger"}}'] = 1
+    if reason == "ENGINE_UNAVAILABLE":
+        # The only Triton is given up until the next look, and there is no other to try.
+        expected |= {
+            "imagier_engines_up": -1,
+            'imagier_engine_ready{engine="ENGINE"}': -1,
+            "imagier_engine_ejections_total": 1,
+            'imagier_engine_retries_total{outcome="refused"}': 1,
+        }
+        models = ("tagger", "text_detector", "text_line_orienter", "text_recognizer")
+        expected |= {f'imagier_model_ready{{model="{model}"}}': -1 for model in models}
     assert await moved(small, lambda: small.stub.Annotate(only_tags(picture()))) == expected
 
 

@@ -26,8 +26,8 @@ sys.addaudithook(watch)
 names = [package]
 for path in importlib.import_module(package).__path__:
     found = pkgutil.walk_packages([path], package + ".", onerror=lambda name: print("cannot import", name))
-    # Triton alone imports what lies in a backend's folder.
-    names += [module.name for module in found if "_backend." not in module.name]
+    # Triton alone imports what lies in a backend's folder; and transformers, when it is imported, looks round in this machine.
+    names += [module.name for module in found if "_backend." not in module.name and "checkpoints" not in module.name]
 for name in names:
     importlib.import_module(name)
 print(len(names), "modules", file=sys.stderr)
