@@ -152,7 +152,7 @@ async def test_triton_fails_one_task(
             "imagier_engine_ejections_total": 1,
             'imagier_engine_retries_total{outcome="refused"}': 1,
         }
-        models = ("tagger", "text_detector", "text_line_orienter", "text_recognizer")
+        models = ("tagger", "text_detector", "text_line_orienter", "text_recognizer", "captioner")
         expected |= {f'imagier_model_ready{{model="{model}"}}': -1 for model in models}
     assert await moved(small, lambda: small.stub.Annotate(only_tags(picture()))) == expected
 
