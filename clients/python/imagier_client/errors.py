@@ -10,7 +10,7 @@ from typing import cast
 
 import grpc
 from google.protobuf import message as protobuf
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[attr-defined]  # half of it is typed
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[attr-defined, unused-ignore]  # half of it is typed
 
 _DOMAIN = "imagier"
 _STATUS_KEY = "grpc-status-details-bin"
