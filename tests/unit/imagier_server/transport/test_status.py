@@ -7,7 +7,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from imagier_server import errors
-from imagier_server.errors import Code, ImagierError
+from imagier_server.errors import Code, Full, ImagierError
 from imagier_server.transport.status import CODES, DOMAIN, to_status
 
 FAMILY = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, ImagierError)]
@@ -20,7 +20,8 @@ def test_every_code_has_a_status_and_no_two_the_same() -> None:
 
 @pytest.mark.parametrize("error", FAMILY)
 def test_details_of_each_error(error: type[ImagierError]) -> None:
-    raised = error("a fixed sentence") if "text" in inspect.signature(error).parameters else error()
+    arguments = {"text": "a fixed sentence", "full": Full.QUEUE}
+    raised = error(**{name: arguments[name] for name in inspect.signature(error).parameters if name in arguments})
     status = to_status(raised)
     details = {detail.type_url.rsplit(".")[-1]: detail for detail in status.details}
     info = error_details_pb2.ErrorInfo()
