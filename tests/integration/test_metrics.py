@@ -140,7 +140,12 @@ async def test_no_task(small: Gateway) -> None:
 async def test_triton_fails_one_task(
     small: Gateway, fake: FakeTriton, refusal: tuple[grpc.StatusCode, str], code: str, outcome: str, reason: str
 ) -> None:
-    fake.behaviours["tagger"] = refusing(*refusal)
+    async def refuse(*call: Any) -> Any:
+        if reason == "ENGINE_UNAVAILABLE":
+            fake.loaded.clear()  # or the next look, half a second later, would find it well
+        return await refusing(*refusal)(*call)
+
+    fake.behaviours["tagger"] = refuse
     expected = {line: count for line, count in WITHOUT_TEXT.items() if not re.search('rows|"ok"|finish', line)}
     expected |= lane("ok") | task("tags", code, outcome, reason) | engine(code)
     expected[f'imagier_engine_requests_total{{code="{code}",model="tagger"}}'] = 1

@@ -21,6 +21,8 @@ from imagier_client import Annotation, AsyncClient, RetryPolicy
 from PIL import Image
 from real_server import REPOSITORY, encoded
 
+pytestmark = pytest.mark.whole_machine
+
 BARE_TRITON = Path(__file__).with_name("bare_triton.py")
 PICTURE = encoded(Image.new("RGB", (320, 240), "navy"), "JPEG")
 # A process with its own /etc/hosts; without being root, too.

@@ -20,6 +20,8 @@ from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
 from imagier_client import samples
 from real_server import Server, encoded, serve
 
+pytestmark = pytest.mark.whole_machine
+
 PROMETHEUS = Path(__file__).parents[2] / "deploy" / "prometheus"
 # Pictures and questions until what must come counts as not coming.
 PATIENCE = 3000
