@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: pictures a second through the whole server, beside the ceiling of the same work in one process, in one run.
 
-The ceiling decodes with the server's own decoder and runs the tagger's own graph, on all cores, without any serving. It is
-measured before and after each load, which is compared with the mean of the two: a noisy machine's ratios hold where its seconds
-do not.
+The ceiling decodes with the server's own decoder and runs the tagger's or the captioner's own graph, one picture at a time on
+each core, without any serving. It is measured before and after each load, which is compared with the mean of the two: a noisy
+machine's ratios hold where its seconds do not.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, tags_pb2,
 from imagier_server import embedded
 from imagier_server.decode.decoder import Caps, decode
 from imagier_server.decode.formats import sniff
-from imagier_server.messages import Picture
+from imagier_server.messages import Picture, Tensors
 from imagier_server.settings import usable_cores
-from imagier_server.tasks.tags import MODEL, SHORTER_SIDE, prepare
+from imagier_server.tasks import caption as captions
+from imagier_server.tasks import tags as tagging
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pictures
@@ -58,19 +59,23 @@ class Load:
     mean_batch: dict[str, float]
 
 
-def ceiling(image: bytes, repository: Path, seconds: float) -> float:
-    """Pictures a second of decode and tagger in this process, one thread a core."""
+def ceiling(
+    image: bytes,
+    graph: Path,
+    scale: Callable[[int, int], float],
+    prepare: Callable[[Picture], Tensors],
+    seconds: float,
+) -> float:
+    """Pictures a second of decode and one graph in this process, one thread a core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        repository / MODEL / "1" / "model.onnx", options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     caps = Caps(10**9, 10**5)
 
     def work(deadline: float) -> int:
         done = 0
         while time.perf_counter() < deadline:
-            picture, width, height = decode(image, sniff(image), caps, lambda w, h: min(1.0, SHORTER_SIDE / min(w, h)))
+            picture, width, height = decode(image, sniff(image), caps, scale)
             session.run(None, dict(prepare(Picture(np.asarray(picture), width, height))))
             done += 1
         return done
@@ -176,6 +181,8 @@ async def main() -> None:
         file=sys.stderr,
     )
 
+    tagger = tagging.TagsTask.load(arguments.repository)
+    captioner = captions.CaptionTask.load(arguments.repository)
     loads: list[Load] = []
     async with server(arguments.repository) as (address, triton, gateway):
         processes = (gateway, psutil.Process(triton.pid))
@@ -212,12 +219,21 @@ async def main() -> None:
             )
             print(f"  {loads[-1]}", file=sys.stderr)
 
-        for in_flight in (1, 8, 32):
-            await measure(
-                "tags", tags, in_flight, lambda: ceiling(photograph, arguments.repository, arguments.seconds / 2)
+        def tags_ceiling() -> float:
+            graph = arguments.repository / tagging.MODEL / "1/model.onnx"
+            return ceiling(photograph, graph, tagger.scale, tagging.prepare, arguments.seconds / 2)
+
+        def captions_ceiling() -> float:
+            graph = arguments.repository / captions.MODEL / "1/model.onnx"
+            side = captioner.speaker.side if captioner.speaker else 0
+            return ceiling(
+                photograph, graph, captioner.scale, lambda whole: captions.prepare(whole, side), arguments.seconds / 2
             )
-        for in_flight in (1, 8, 16):
-            await measure("caption", caption, in_flight, None)
+
+        for in_flight in (1, 8, 32):
+            await measure("tags", tags, in_flight, tags_ceiling)
+        for in_flight in (1, 8, 32):
+            await measure("caption", caption, in_flight, captions_ceiling)
         for in_flight in (1, 8):
             await measure("text", text, in_flight, None)
 
