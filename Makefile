@@ -43,8 +43,8 @@ demo: .venv/.serve models ## real Triton reads photographs: a table of tags and 
 	@$(BIN)/python -m imagier_client.demo
 
 test: .venv/.dev .stamps/kubectl models ## unit, contract, integration and e2e tests, real Triton included
-	PATH="$(CURDIR)/.stamps/kubectl:$$PATH" $(PYTEST) $(TWO_AT_ONCE) tests/unit tests/contract $(PYTEST_ARGS)
-	$(PYTEST) tests/integration tests/e2e $(PYTEST_ARGS)
+	PATH="$(CURDIR)/.stamps/kubectl:$$PATH" $(PYTEST) $(TWO_AT_ONCE) tests/unit tests/contract tests/integration $(PYTEST_ARGS)
+	$(PYTEST) tests/e2e $(PYTEST_ARGS)
 
 test-system: .venv/.fuzz .stamps/debian models ## Debian's packages (what is missing is installed), and the fuzzer; a skip is a failure
 	$(DEBIAN) PIP_EXTRA="$(PIP_EXTRA)" $(PYTEST) --no-skip $(TWO_AT_ONCE) -m "not whole_machine" tests/system $(PYTEST_ARGS)
