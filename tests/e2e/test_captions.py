@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,7 +20,7 @@ from imagier_server import embedded
 from imagier_server.embedded import EmbeddedTriton
 from imagier_server.model_lock import LOCK_NAME, LockedModel, read_lock, write_lock_text
 from onnx import TensorProto, helper
-from real_server import REPOSITORY, serve
+from real_server import REPOSITORY, cold, serve
 from running_gateway import Gateway, details, gateway, picture
 from tritonclient.grpc import aio as triton
 
@@ -169,26 +168,10 @@ async def test_captions_that_are_taken_back_in_the_queue_are_not_run(slow: tuple
     assert await running.metric("imagier_in_flight_pictures") == 0
 
 
-@pytest.fixture
-def without(tmp_path: Path) -> Path:
-    """The model repository as it is where nobody has accepted the captioner's terms; not warm, to start sooner."""
-    installed = read_lock(REPOSITORY)
-    for role in {*installed, "captioner"}:
-        (tmp_path / role).mkdir()
-        config = (REPOSITORY / role / "config.pbtxt").read_text("utf-8").split("model_warmup")[0]
-        (tmp_path / role / "config.pbtxt").write_text(config, "utf-8")
-        for part in ("assets", *(["1"] if role != "captioner" else [])):
-            if (REPOSITORY / role / part).exists():
-                (tmp_path / role / part).symlink_to(REPOSITORY / role / part)
-    installed.pop("captioner", None)
-    (tmp_path / LOCK_NAME).write_text(write_lock_text(installed), "utf-8")
-    return tmp_path
-
-
-def test_a_server_without_a_captioner_starts_and_does_the_rest(without: Path, unused_tcp_port: int) -> None:
+def test_a_server_without_a_captioner_starts_and_does_the_rest(tmp_path: Path, unused_tcp_port: int) -> None:
+    models = cold(tmp_path / "models", without=["captioner"])
     with (
-        tempfile.TemporaryDirectory() as folder,
-        serve(Path(folder), unused_tcp_port, "--model-repository", str(without)) as server,
+        serve(tmp_path, unused_tcp_port, "--model-repository", str(models)) as server,
         grpc.insecure_channel(server.address) as channel,
     ):
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)

@@ -15,13 +15,17 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
-from real_server import REPOSITORY, Server, serve
+from real_server import REPOSITORY, Server, cold, serve
 
 Stub = annotator_pb2_grpc.AnnotatorServiceStub
 
 
 def both(image: bytes) -> annotator_pb2.AnnotateRequest:
     return annotator_pb2.AnnotateRequest(image=image, tags=tags_pb2.TagsOptions(), text=text_pb2.TextOptions())
+
+
+def without_warm_up(folder: Path) -> tuple[str, str]:
+    return ("--model-repository", str(cold(folder / "models")))
 
 
 def named(server: Server, name: str) -> list[psutil.Process]:
@@ -40,7 +44,7 @@ def until_ready(channel: grpc.Channel) -> None:
 
 
 def test_kill_9_of_the_gateway_takes_everything_with_it(tmp_path: Path, unused_tcp_port: int) -> None:
-    with serve(tmp_path, unused_tcp_port) as server:
+    with serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server:
         family = server.family
         assert any("tritonserver" in process.name() for process in family)
         server.process.kill()
@@ -92,7 +96,10 @@ def test_a_killed_decoder_fails_one_picture_at_most_and_is_replaced(
 def test_a_killed_triton_is_a_retryable_error_and_comes_back(
     tmp_path: Path, unused_tcp_port: int, photographs: dict[str, bytes]
 ) -> None:
-    with serve(tmp_path, unused_tcp_port) as server, grpc.insecure_channel(server.address) as channel:
+    with (
+        serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
         stub = Stub(channel)
         assert stub.Annotate(both(photographs["chelsea"])).cost == 2
         for process in server.family:
@@ -108,7 +115,10 @@ def test_a_killed_triton_is_a_retryable_error_and_comes_back(
 def test_shutting_down_answers_what_is_under_way(
     tmp_path: Path, unused_tcp_port: int, photographs: dict[str, bytes]
 ) -> None:
-    with serve(tmp_path, unused_tcp_port) as server, grpc.insecure_channel(server.address) as channel:
+    with (
+        serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
         stub = Stub(channel)
         calls = [stub.Annotate.future(both(photographs["page"])) for _ in range(4)]
         with ThreadPoolExecutor(1) as waiting:

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, keywords_pb2, tags_pb2, text_pb2
 from PIL import Image, ImageDraw, ImageFont
-from real_server import encoded, serve
+from real_server import cold, encoded, serve
 
 CANARY = "QUAXOLOTL"
 REQUEST_ID = "request-of-zebulon"
@@ -48,8 +48,9 @@ def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> Non
         text=text_pb2.TextOptions(),
         caption=caption_pb2.CaptionOptions(candidates=5),
     )
+    models = cold(tmp_path / "models")
     before = files(tmp_path)
-    with serve(tmp_path, unused_tcp_port, "--log-level", "debug") as server:
+    with serve(tmp_path, unused_tcp_port, "--model-repository", str(models), "--log-level", "debug") as server:
         with grpc.insecure_channel(server.address) as channel:
             stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
             answer = stub.Annotate(request)
