@@ -116,14 +116,19 @@ def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
     kept, pieces = [], np.zeros(len(near), bool)
     large = _heights(far) * scale >= LARGE
     for quad, height in zip(far[large], _heights(far)[large], strict=True):
-        depth = np.array([cv2.pointPolygonTest(quad, middle, measureDist=True) for middle in middles.tolist()])
-        inside = depth >= 0
+        # How far each middle lies from the quad's own, along its longer side and across.
+        sides = np.diff(quad[:3], axis=0)
+        lengths = np.linalg.norm(sides, axis=1)
+        axes = (sides / lengths[:, None])[np.argsort(-lengths)]
+        along, across = np.abs((middles - quad.mean(axis=0)) @ axes.T).T
+        beside = across <= height / 2
+        inside = beside & (along <= lengths.max() / 2)
         # A block of small print that looked like one large word from afar is no word.
-        if (heights[inside] < LARGE / scale / 2).sum() > 1:
+        if (heights[inside] < max(LARGE / scale / 2, height / 4)).sum() > 1:
             continue
         kept.append(quad)
         # The last letter may stick out; small print beside it is no letter of it.
-        pieces |= inside | ((depth > -height / 2) & (heights > height / 2))
+        pieces |= inside | (beside & (along <= (lengths.max() + height) / 2) & (heights > height / 2))
     return np.concatenate([np.reshape(kept, (-1, 4, 2)).astype(np.float32), near[~pieces]])
 
 

@@ -184,6 +184,17 @@ def test_a_last_letter_that_sticks_out_is_a_piece_and_a_caption_is_not():
     assert joined[:, 0].tolist() == [[100, 2000], [300, 2310]]
 
 
+def test_a_line_close_below_is_no_letter():
+    below = box(120, 2310, 1800, 200)  # half as high and more, and nearer than half the heading's height
+    joined = join_boxes(HEADING[np.newaxis], below[np.newaxis], 0.5)
+    assert joined[:, 0].tolist() == [[100, 2000], [120, 2310]]
+
+
+def test_what_looked_huge_from_afar_swallows_no_lines():
+    lines = np.stack([box(200, 1100 + 150 * row, 1500, 120) for row in range(3)])
+    assert np.array_equal(join_boxes(box(100, 1000, 1800, 600)[np.newaxis], lines, 0.5), lines)
+
+
 def test_huge_letters_are_looked_at_from_farther_away():
     view = overview(PAGE)
     farther = farther_view(PAGE, view, box(100, 200, 3000, 500)[np.newaxis])
