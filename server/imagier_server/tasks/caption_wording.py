@@ -11,29 +11,29 @@ from typing import Final
 
 TITLE_WORDS: Final = 6
 REFRAIN: Final = 4
-"""So many words that were said before are no chance: the model runs in a circle, and what follows is cut off."""
+"""So many words that were said before, two of them more than adjectives, are no chance: the model runs in a circle."""
 
 ARTICLES: Final = frozenset({"a", "an", "the"})
 PREPOSITIONS: Final = frozenset(
     (
-        "about above across against along alongside amid among around at atop before behind below beneath beside between beyond by "
-        "down during for from in inside into near of off on onto out outside over past through to toward towards under underneath "
-        "up upon via with within without"
+        "about above across after against along alongside amid among around at atop before behind below beneath beside between "
+        "beyond by down during for from in inside into like near of off on onto out outside over past through to toward towards "
+        "under underneath up upon via with within without"
     ).split()
 )
 _LINKS = frozenset("and or but nor while as that which who whose whom when where because".split())
-AUXILIARIES: Final = frozenset("is are was were be been being has have had can will".split())
+AUXILIARIES: Final = frozenset("is are was were be been being has have had does do did can will not".split())
 _OWNERS = frozenset("his her its their my your our".split())
-_PARTICLES = frozenset("up down out off on over by around along past through inside outside".split())
-"""A whole sentence may end with them ("people look on"); what was cut off may not."""
-_OPEN = (
-    ARTICLES
-    | _OWNERS
-    | _LINKS
-    | AUXILIARIES
-    | (PREPOSITIONS - _PARTICLES)
-    | {"very", "than", "this", "these", "some", "next"}
+FUNCTION_WORDS: Final = ARTICLES | PREPOSITIONS | _LINKS | AUXILIARIES | _OWNERS
+FINAL_WORDS: Final = frozenset(
+    (
+        "up down out off on over by around along alongside past through inside outside in above after before behind below beneath "
+        "like near underneath her can do does did not"
+    ).split()
 )
+"""A whole sentence may end with them ("people look on", "a man with a can"); what was cut off may not."""
+_OPEN_WHEN_CUT = FUNCTION_WORDS | {"very", "too", "than", "this", "these", "some", "another", "next"}
+_OPEN = _OPEN_WHEN_CUT - FINAL_WORDS - {"too", "this", "these", "some", "another"}
 _HEADS = frozenset("front top middle side edge pair group couple bunch piece lot kind type".split())
 """Of what follows "of": without it they say nothing."""
 _TRANSITIVE = frozenset(
@@ -54,11 +54,11 @@ _TRANSITIVE = frozenset(
 ADJECTIVES: Final = frozenset(
     (
         "black white brown red blue green yellow orange pink purple gray grey tan blond blonde dark light bright large small big "
-        "little tall long short young old older elderly wooden grassy snowy sandy rocky dirty wet one two three four five six "
-        "several many other"
+        "little tall long short young old older elderly wooden grassy snowy sandy rocky dirty wet bigger larger smaller "
+        "one two three four five six several many other"
     ).split()
 )
-FUNCTION_WORDS: Final = ARTICLES | PREPOSITIONS | _LINKS | AUXILIARIES | _OWNERS
+_LOOSE_WHEN_CUT = _OPEN_WHEN_CUT | _TRANSITIVE | ADJECTIVES
 
 _SPACING = (
     (re.compile(r"\s+"), " "),
@@ -67,16 +67,19 @@ _SPACING = (
     (re.compile(r"\s+(?=[,.;:!?%)\]])"), ""),
     (re.compile(r"(?<=[(\[])\s+"), ""),
     (re.compile(r"([,.;:!?])\1+"), r"\1"),
+    (re.compile(r'"\s*([^"]*?)\s*"'), r'"\1"'),
+    (re.compile(r'(?:^|\s+)"(?=\s|$)'), ""),
 )
 _KINDS = (  # of photographs
-    r"(?:close[- ]?up|black|and|white|colou?r|blurry|blurred|old|vintage|nice|good|beautiful|stock|group|cropped|detailed|dark|"
-    r"bright|grainy|digital|high|quality|low|wide|angle|overhead|top|side|front|aerial|small|large|single)"
+    r"(?:close[- ]?up|up[- ]?close|black|and|white|colou?r|blurry|blurred|old|vintage|nice|good|beautiful|stock|group|cropped|"
+    r"detailed|dark|bright|grainy|digital|high|quality|low|wide|angle|overhead|top|side|front|aerial|small|large|single)"
 )
-_PHOTO = r"(?:photo|photograph|photography|picture|pic|image|snapshot|shot|close[- ]?up)s?"
+_PHOTO = r"(?:photo|photograph|photography|picture|pic|image|snapshot|shot(?! of (?!an? |the |two ))|close[- ]?up)s?"
+"""A shot of a dog is a photograph, a shot of whiskey is not."""
 _OPENER = re.compile(
-    r"(?:(?:this|that|it|here) (?:is|shows)|it's|there (?:is|are))?\s*(?:an?|the|this|some|one)?\s*"
+    r"(?:(?:this|that|it|here) (?:is|shows)|it's|there (?:is|are))?\s*(?:an?|the|this|some|several|one|two)?\s*"
     rf"(?:{_KINDS},?\s+){{0,4}}{_PHOTO}(?:"
-    r"\s+(?:of|(?:that |which )?shows|showing|(?:that |which )?depicts|depicting|features|featuring|captures|capturing)(?:\s+|$)"
+    r"\s+(?:(?:is )?of|(?:that |which )?(?:shows|depicts)|showing|depicting|features|featuring|captures|capturing)(?:\s+|$)"
     r"|\W*$)"
     rf"|in (?:this|the) {_PHOTO},?\s+(?:(?:we|you) (?:can )?see\s+)?",
     re.IGNORECASE,
@@ -90,10 +93,12 @@ _PLURALS = (
     (re.compile("(?<!hu)man$"), "men"),
     (re.compile("(sheep|deer|fish)$"), r"\1"),
     (re.compile("([^aeiou])y$"), r"\1ies"),
+    (re.compile("(?<=[alr])f$|(?<=i)fe$"), "ves"),
     (re.compile("(s|x|z|ch|sh)$"), r"\1es"),
     (re.compile("$"), "s"),
 )
 _DOUBLED = frozenset(["pom", "yo", "tuk", "cha", "bye"])
+_OF_MANY = {"is": "are", "was": "were", "has": "have"}
 
 
 def tidy(said: str, *, ended: bool = True) -> str:
@@ -137,6 +142,11 @@ def title(text: str) -> str:
         word
         for word, after in zip(words, following, strict=True)
         if _bare(word) not in ARTICLES | _OWNERS and not (_bare(word) in {"is", "are"} and _bare(after).endswith("ing"))
+    ]
+    kept = [
+        word
+        for word, after in zip(kept, [*kept, ""][1:], strict=True)
+        if not (_bare(word) in {"that", "who", "which"} and _bare(after).endswith("ing"))
     ]
     short = shortened(" ".join(kept), TITLE_WORDS) or " ".join(kept[:TITLE_WORDS])
     return sentence(short.split()).rstrip(".")
@@ -191,9 +201,11 @@ def _without_repeats(words: Sequence[str]) -> list[str]:
     while (found := _repeated([_bare(word) for word in kept])) is not None:
         place, length, gap = found
         second = kept[place + length + gap : place + 2 * length + gap]
+        end = place + 2 * length + gap
         if gap and _bare(second[0]) in {"a", "an", "one"} and FUNCTION_WORDS.isdisjoint(map(_bare, second[1:])):
             second = ["two", *second[1:-1], plural(second[-1])]
-        kept[place : place + 2 * length + gap] = second
+            kept[end : end + 1] = [_OF_MANY.get(word, word) for word in kept[end : end + 1]]
+        kept[place:end] = second
     return kept
 
 
@@ -204,7 +216,11 @@ def _repeated(words: Sequence[str]) -> tuple[int, int, int] | None:
             phrase, end = words[place : place + length], place + length
             if words[end : end + length] == phrase and not set(phrase) <= _DOUBLED:
                 return place, length, 0
-            if words[end] == "and" and words[end + 1 : end + 1 + length] == phrase and not set(phrase) <= _TWICE:
+            joined = words[end] == "and" and words[end + 1 : end + 1 + length] == phrase and not set(phrase) <= _TWICE
+            # "a black and a black dog", "one brown and one brown and white", "the water and water is splashing" are not that.
+            ambiguous = length > 1 and phrase[-1] in ADJECTIVES
+            after = words[end + 1 + length] if end + 1 + length < len(words) else ""
+            if joined and not ambiguous and after != "and" and not (length == 1 and after in AUXILIARIES):
                 return place, length, 1
     return None
 
@@ -222,7 +238,8 @@ def _before_refrain(words: Sequence[str]) -> Sequence[str]:
                 length += 1
             while length and bare[place + length - 1] in FUNCTION_WORDS:
                 length -= 1
-            if length >= REFRAIN:
+            said = bare[place : place + length]
+            if length >= REFRAIN and sum(word not in FUNCTION_WORDS | ADJECTIVES for word in said) > 1:
                 return words[:place]
     return words
 
@@ -230,14 +247,14 @@ def _before_refrain(words: Sequence[str]) -> Sequence[str]:
 def _closed(words: Sequence[str], *, cut: bool) -> Sequence[str]:
     """Without the words at the end that something should follow."""
     end = len(words)
-    loose = _OPEN | _PARTICLES | _TRANSITIVE | ADJECTIVES if cut else _OPEN
+    loose = _LOOSE_WHEN_CUT if cut else _OPEN
     while end and (
         _bare(words[end - 1]) in loose
         or (end < len(words) and _bare(words[end - 1]) in _HEADS)
         or not _bare(words[end - 1])
     ):
         end -= 1
-        loose = _OPEN | _PARTICLES | _TRANSITIVE | ADJECTIVES
+        loose = _LOOSE_WHEN_CUT
     return words[:end]
 
 
@@ -246,5 +263,7 @@ def _phrase_ends(words: Sequence[str], place: int) -> bool:
     if words[place - 1].endswith((",", ";", ".", "!", "?")):
         return True
     last, following = _bare(words[place - 1]), _bare(words[place])
-    begins = following in PREPOSITIONS | _LINKS | AUXILIARIES or (following.endswith("ing") and len(following) > 4)
-    return begins and last not in FUNCTION_WORDS | ADJECTIVES
+    begins = following in PREPOSITIONS | _LINKS | AUXILIARIES or following.endswith("n't")
+    begins |= following.endswith("ing") and len(following) > 4
+    phrasal = following in {"up", "down", "out", "off"} and last.endswith("ed")  # "a boarded up house"
+    return begins and not phrasal and last not in FUNCTION_WORDS | ADJECTIVES

@@ -24,12 +24,17 @@ _NOUNS: Final = {
         "parent": "father mother dad mom mum",
         "parents": "fathers mothers dads moms mums",
         "grandparent": "grandfather grandmother grandpa grandma",
+        "grandparents": "grandfathers grandmothers grandpas grandmas",
+        "relative": "uncle aunt nephew niece",
+        "relatives": "uncles aunts nephews nieces",
         "sibling": "brother sister",
         "siblings": "brothers sisters",
         "partner": "husband wife boyfriend girlfriend",
         "partners": "husbands wives boyfriends girlfriends",
         "newlywed": "bride groom",
         "newlyweds": "brides grooms",
+        "wedding attendant": "bridesmaid groomsman",
+        "wedding attendants": "bridesmaids groomsmen",
         "server": "waiter waitress",
         "servers": "waiters waitresses",
         "firefighter": "fireman",
@@ -41,10 +46,19 @@ _NOUNS: Final = {
         "businessperson": "businessman businesswoman",
         "businesspeople": "businessmen businesswomen",
         "athlete": "sportsman sportswoman",
+        "athletes": "sportsmen sportswomen",
         "actor": "actress",
+        "actors": "actresses",
         "dancer": "ballerina",
-        "rider": "cowboy cowgirl",
-        "riders": "cowboys cowgirls",
+        "dancers": "ballerinas",
+        "rider": "cowboy cowgirl horseman horsewoman",
+        "riders": "cowboys cowgirls horsemen horsewomen",
+        "camera operator": "cameraman camerawoman",
+        "camera operators": "cameramen camerawomen",
+        "batter": "batsman",
+        "batters": "batsmen",
+        "worker": "workman repairman",
+        "workers": "workmen repairmen",
     }.items()
     for word in words.split()
 }
@@ -58,12 +72,9 @@ _AGENTS = frozenset(
 """What a word for a sex may stand before: "a woman tennis player" is a tennis player."""
 _AGES = {"baby": "baby", "toddler": "toddler", "teenage": "teenager", "teen": "teenager"}
 """What says all that "child" would: a baby girl is a baby."""
-_MANY = frozenset(map(plural, _NOUNS.values()))
-_HUMANS = (
-    frozenset(_NOUNS.values())
-    | _AGENTS
-    | frozenset("kid kids couple crowd group team baby toddler adult friend".split())
-)
+_NEUTRAL = frozenset(_NOUNS.values())
+_MANY = frozenset(map(plural, _NEUTRAL))
+_HUMANS = _NEUTRAL | _AGENTS | frozenset("kid kids couple crowd group team baby toddler adult friend".split())
 _ANIMALS = frozenset(
     (
         "dog puppy cat kitten horse pony bird duck cow bull calf sheep lamb goat pig elephant bear monkey lion tiger zebra giraffe "
@@ -80,12 +91,15 @@ _PRONOUNS = {
 }
 _OF_ANIMALS = {"they": "it", "them": "it", "their": "its", "theirs": "its", "themselves": "itself"}
 _VERBS = {"is": "are", "was": "were", "has": "have", "does": "do", "goes": "go", "isn't": "aren't", "doesn't": "don't"}
-_ADVERBS = frozenset("also always just now still then quickly slowly carefully".split())
+_ADVERBS = frozenset("also always just now still then quickly slowly carefully tightly closely gently".split())
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
+_COWBOYS = frozenset(["hat", "hats", "boots"])
 _ONE = {"a": 1, "an": 1, "one": 1, "another": 1}
 _COUNTS = _ONE | {word: number for number, word in enumerate(_NUMBERS)}
 
 
+_EACH = re.compile(rf"\b(an?) (male|female) and (male|female)( (?:{'|'.join(_AGENTS)}))?\b", re.IGNORECASE)
+"""Two people of whom English says one article: "a male and female dancer"."""
 _WORD = re.compile(r"(.*?)((?:'s|')?[,.;:!?)]*)")
 
 
@@ -128,10 +142,11 @@ class _Phrase:
 
 def gender_neutral(text: str) -> str:
     """The sentence with people and their pronouns without gender, its verbs and articles to match."""
-    words = list(_nouns([_split(word) for word in text.split()]))
+    words = list(_nouns([_split(word) for word in _EACH.sub(r"\1 \2\4 and a \3\4", text).split()]))
     while (merged := _merged(words)) is not None:
         words = merged
-    return sentence(with_articles([word.text + word.tail for word in _others(_pronouns(words))]))
+    neutral = sentence(with_articles([word.text + word.tail for word in _others(_pronouns(words))]))
+    return re.sub(r"(?<=[.!?] )\w", lambda first: first[0].upper(), neutral)
 
 
 def _split(word: str) -> _Word:
@@ -149,8 +164,8 @@ def _nouns(words: list[_Word]) -> Iterator[_Word]:
             many = _NOUNS[following.key] == "children"
             yield _Word(plural(age) if many else age, following.tail, neutral=True)
             place += 1
-        elif word.key not in _NOUNS or (word.key.startswith("cow") and following.key in {"hat", "hats", "boots"}):
-            yield word
+        elif word.key not in _NOUNS or (word.text + word.tail in {"cowboy", "cowgirl"} and following.key in _COWBOYS):
+            yield replace(word, neutral=word.key in _NEUTRAL)
         elif not _qualifies(words, place - 1):
             text = _NOUNS[word.key]
             possessive = word.tail.startswith("'") and not word.tail.startswith("'s") and not text.endswith("s")
@@ -234,7 +249,7 @@ def _pronouns(words: list[_Word]) -> list[_Word]:
         animal |= word.key in _ANIMALS
         if word.key in {"his", "her"}:
             following = _at(words, place + 1).key
-            alone = bool(word.tail) or not following or following in FUNCTION_WORDS
+            alone = bool(word.tail) or not following or following in FUNCTION_WORDS | _ADVERBS
             text = ({"his": "theirs", "her": "them"} if alone else {"his": "their", "her": "their"})[word.key]
         elif word.key in _PRONOUNS:
             text = _PRONOUNS[word.key]
@@ -244,7 +259,8 @@ def _pronouns(words: list[_Word]) -> list[_Word]:
             changed[place] = replace(word, text=_OF_ANIMALS[text])
         else:
             contracted = text == "they" and word.tail.startswith("'s")
-            changed[place] = replace(word, text=text, tail="'re" + word.tail[2:] if contracted else word.tail)
+            are = "'ve" if _at(words, place + 1).key in {"got", "been"} else "'re"
+            changed[place] = replace(word, text=text, tail=are + word.tail[2:] if contracted else word.tail)
             if text == "they" and not contracted:
                 _agree(changed, place + 1)
     return changed
@@ -264,12 +280,12 @@ def _agree(words: list[_Word], place: int) -> None:
 
 
 def _plain(verb: str) -> str:
-    """Of "jumps", "carries" and "watches" what goes with "they"."""
+    """Of "jumps", "carries", "watches" and "gazes" what goes with "they"."""
     if verb in _VERBS:
         return _VERBS[verb]
     if len(verb) > 4 and verb.endswith("ies"):
         return f"{verb[:-3]}y"
-    return re.sub("(?<=ch|sh|ss)es$|(?<=[xz])es$|(?<=[^s])s$", "", verb)
+    return re.sub("(?<=ch|sh|ss|zz|tz)es$|(?<=x)es$|(?<=cus)es$|(?<=[^s])s$", "", verb)
 
 
 def _others(words: list[_Word]) -> list[_Word]:
@@ -278,7 +294,11 @@ def _others(words: list[_Word]) -> list[_Word]:
     changed = list(words)
     for place, word in enumerate(words):
         if word.neutral and word.key not in _MANY:
-            if word.key in seen and _at(words, place - 1).key in {"a", "an"}:
+            if (
+                word.key in seen
+                and _at(words, place - 1).key in {"a", "an"}
+                and _at(words, place - 2).key not in {"as", "like"}
+            ):
                 changed[place - 1] = _Word("another")
             seen.add(word.key)
     return changed
