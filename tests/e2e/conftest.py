@@ -38,4 +38,7 @@ def photographs() -> dict[str, bytes]:
     """scikit-image's bundled pictures, as PNG files."""
     from skimage import data
 
-    return {name: encoded(getattr(data, name)()) for name in ("astronaut", "chelsea", "coffee", "rocket", "page")}
+    return {
+        name: encoded(getattr(data, name)())
+        for name in ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "page")
+    }

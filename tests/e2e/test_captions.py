@@ -28,6 +28,13 @@ CONFIG = (REPOSITORY / "captioner" / "config.pbtxt").read_text("utf-8").split("m
 IN_FLIGHT = 40
 STEPS = 1_000_000  # of a loop that does nothing: about a second
 PATIENCE = 120
+SHOWN = {
+    "astronaut": {"woman", "astronaut"},
+    "chelsea": {"cat"},
+    "coffee": {"coffee", "cup"},
+    "rocket": {"rocket"},
+    "hubble_deep_field": {"stars", "galaxies", "space"},
+}
 CAPTION = annotator_pb2.AnnotateRequest(image=picture("PNG", (64, 64)), caption=caption_pb2.CaptionOptions())
 
 
@@ -51,6 +58,17 @@ def test_a_photograph_in_a_sentence_out(
         assert caption.language == "en"
     assert 0 < len(answer.caption.title.split()) <= 6
     assert len({caption.text for caption in answer.caption.captions}) == len(answer.caption.captions)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_is_said_of_a_photograph_is_right_or_a_guess(
+    stub: annotator_pb2_grpc.AnnotatorServiceStub, photographs: dict[str, bytes], name: str
+) -> None:
+    answer = stub.Annotate(
+        annotator_pb2.AnnotateRequest(image=photographs[name], caption=caption_pb2.CaptionOptions(candidates=3))
+    )
+    for caption in answer.caption.captions:
+        assert caption.guess or SHOWN[name] & set(re.findall(r"\w+", caption.text.casefold()))
 
 
 def slow_captioner(shape: tuple[int, int]) -> onnx.ModelProto:

@@ -204,7 +204,8 @@ def _without_repeats(words: Sequence[str]) -> list[str]:
         end = place + 2 * length + gap
         if gap and _bare(second[0]) in {"a", "an", "one"} and FUNCTION_WORDS.isdisjoint(map(_bare, second[1:])):
             second = ["two", *second[1:-1], plural(second[-1])]
-            kept[end : end + 1] = [_OF_MANY.get(word, word) for word in kept[end : end + 1]]
+            if place == 0:  # "two dogs are running", but "a man with two dogs is running"
+                kept[end : end + 1] = [_OF_MANY.get(word, word) for word in kept[end : end + 1]]
         kept[place:end] = second
     return kept
 

@@ -74,6 +74,7 @@ def test_what_a_model_says_becomes_a_sentence(raw: str, sentence: str) -> None:
         ("a dog in the grass in the grass", "A dog in the grass."),
         ("a dog and a dog run", "Two dogs run."),
         ("a wolf and a wolf is running", "Two wolves are running."),
+        ("a man with a dog and a dog is running", "A man with two dogs is running."),
         ("a black and a black dog run", "A black and a black dog run."),
         ("a boy sits in the water and water is splashing", "A boy sits in the water and water is splashing."),
         ("a black dog and a black dog run", "Two black dogs run."),
