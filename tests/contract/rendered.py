@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,22 @@ def settings(overlay: str) -> dict[str, str]:
 def setting(overlay: str, name: str) -> float:
     """As the gateway reads it: what the environment says, or the default."""
     return float(settings(overlay).get(name, Settings.model_fields[name].default))
+
+
+def environment(service: dict[str, Any]) -> dict[str, str]:
+    """What a service of a compose file is told, by setting."""
+    return {name.removeprefix("IMAGIER_").lower(): str(value) for name, value in service["environment"].items()}
+
+
+def worst_gibibytes(told: Mapping[str, str]) -> float:
+    """What a gateway of these settings may need. The figures are docs/server.md's (What to size for)."""
+
+    def value(name: str) -> float:
+        return float(told.get(name, Settings.model_fields[name].default))
+
+    share = value("max_image_pixels") / Settings.model_fields["max_image_pixels"].default
+    pictures = value("decoders") * 1.6 + value("in_flight") * 0.15
+    return pictures * share + value("in_flight_bytes") / 2**30 + 0.25
 
 
 def flags(overlay: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from imagier_client import __version__
 from imagier_server.settings import Settings
-from rendered import DEPLOY, container, flags, seconds
+from rendered import DEPLOY, container, environment, flags, seconds, worst_gibibytes
 
 FILES: dict[str, dict[str, Any]] = {
     path.name: yaml.safe_load(path.read_text("utf-8")) for path in sorted(DEPLOY.glob("compose*.yaml"))
@@ -95,7 +95,7 @@ def test_only_settings_that_there_are_are_set() -> None:
     names = re.findall(r"IMAGIER_([A-Z_]+)=", DOCKERFILE)
     assert names
     assert {name.lower() for name in names} <= Settings.model_fields.keys()
-    told = {name.removeprefix("IMAGIER_").lower(): str(v) for name, v in MACHINE["imagier"]["environment"].items()}
+    told = environment(MACHINE["imagier"])
     Settings.model_validate(told)
     assert told["engine"] == "triton:8001"
 
@@ -137,10 +137,16 @@ def test_triton_has_the_flags_that_it_has_in_a_cluster(name: str) -> None:
     script = MACHINE[name]["entrypoint"][2]
     here = dict(re.findall(r"--([a-z-]+)=?(\S*)", script.replace('"', "").replace("$$nobody", "nobody=$(POD_UID)")))
     there = flags("gpu")
-    # Probes are the kubelet's: here HTTP is closed instead.
+    # Probes are the kubelet's: here HTTP is closed instead. Metrics would be closed with it if nothing else were said.
     assert here.pop("http-address") == "127.0.0.1"
+    assert here.pop("metrics-address") == "0.0.0.0"
     assert there.pop("http-restricted-api")
     assert here == there
+
+
+def test_memory_is_enough_for_the_worst_that_the_settings_allow() -> None:
+    service = MACHINE["imagier"]
+    assert int(service["mem_limit"].removesuffix("g")) >= worst_gibibytes(environment(service))
 
 
 def test_models_may_take_as_long_to_load_as_in_a_cluster() -> None:

@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from rendered import DEPLOY, OVERLAYS, ROOT, named, objects
+from rendered import DEPLOY, OVERLAYS, ROOT, environment, named, objects, worst_gibibytes
 
 MARKS = {"a container engine", "a cluster", "a registry", "a running server"}
+MINE = "deploy/kubernetes/overlays/mine"
+"""The reader's own overlay, which alone names images that a cluster can pull."""
+STARTS = ("one-node", "gpu", "monitoring", "keda")
+"""Overlays that it may begin with."""
 PAGES = sorted((ROOT / "docs" / "deploy").glob("*.md"))
 
 
@@ -57,7 +61,7 @@ def test_it_runs_as_it_stands(command: str) -> None:
 @pytest.mark.parametrize("command", commands(marked=True))
 def test_what_it_names_is_there(command: str) -> None:
     words = shlex.split(command)
-    for path in (word for word in words if word.startswith("deploy/")):
+    for path in (word for word in words if word.startswith("deploy/") and word != MINE):
         assert (ROOT / path).exists()
     match words[:2]:
         case ["kubectl", _]:
@@ -81,8 +85,9 @@ def test_what_it_names_is_there(command: str) -> None:
 
 def check_kubectl(words: list[str]) -> None:
     assert set(option(words, "-n")) <= {"imagier"}
-    for path in option(words, "-k"):
-        assert path.removeprefix("deploy/kubernetes/overlays/") in OVERLAYS
+    assert set(option(words, "-k")) <= {MINE}
+    for file in option(words, "-f"):
+        assert shown(file)
     for word in words:
         if word.startswith("deployment/"):
             named("gpu", "Deployment", word.removeprefix("deployment/"))
@@ -92,19 +97,52 @@ def check_kubectl(words: list[str]) -> None:
         assert f"name: {words[words.index('secret') + 2]}" in yaml.safe_dump(list(objects("ingress")))
 
 
-def test_the_overlay_that_the_page_shows_can_be_built(tmp_path: Path) -> None:
-    (overlay,) = [body for page, language, _, body in blocks() if page == "kubernetes.md" and language == "yaml"]
+def shown(file: str) -> str:
+    """What a page has as the content of `file`."""
+    (body,) = [body for _, _, _, body in blocks() if body.startswith(f"# {file}\n")]
+    return body
+
+
+@pytest.mark.parametrize("components", [False, True], ids=["as it stands", "every component"])
+@pytest.mark.parametrize("start", STARTS)
+def test_the_overlay_that_the_page_shows_can_be_built(start: str, components: bool, tmp_path: Path) -> None:
+    overlay = shown("kustomization.yaml")
+    (begins,) = re.findall(r"^  - \.\./gpu +# or (.*)$", overlay, re.MULTILINE)
+    assert {"gpu", *begins.split(", ")} == set(STARTS)
+    assert set(re.findall(r"components/([a-z-]+)$", overlay, re.MULTILINE)) == set(OVERLAYS) - set(STARTS)
+    overlay = overlay.replace("../gpu ", f"../{start} ")
+    if components:
+        overlay = overlay.replace("  # - ", "  - ")
     shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
     folder = tmp_path / "kubernetes" / "overlays" / "mine"
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(overlay, "utf-8")
     built = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, check=True)
     items = list(yaml.safe_load_all(built.stdout))
-    (settings,) = [item["data"] for item in items if item["kind"] == "ConfigMap"]
+    assert {item["metadata"].get("namespace", "imagier") for item in items} == {"imagier"}
+    (settings,) = [item["data"] for item in items if "IMAGIER_ENGINE" in item.get("data", {})]
     assert settings["IMAGIER_IN_FLIGHT"] == "48"
     assert settings["IMAGIER_ENGINE"] == "triton:8001"
-    images = re.findall(r"'image': '([^']+)'", str(items))
+    images = re.findall(r"'(?:image|reference)': '([^']+)'", str(items))
     assert [image for image in images if not image.startswith(("registry.example.org/", "nvcr.io/"))] == []
+
+
+def test_the_replicas_that_are_handed_over_are_those_of_the_overlay() -> None:
+    for item in yaml.safe_load_all(shown("replicas.yaml")):
+        replicas = named("gpu", item["kind"], item["metadata"]["name"])["spec"]["replicas"]
+        assert item["spec"] == {"replicas": replicas}
+
+
+def test_the_memory_that_the_page_gives_is_enough_for_the_settings_that_it_raises() -> None:
+    first = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]["imagier"]
+    more = yaml.safe_load(shown("compose.override.yaml"))["services"]["imagier"]
+    told = environment({"environment": first["environment"] | more["environment"]})
+    assert int(more["mem_limit"].removesuffix("g")) >= worst_gibibytes(told)
+
+
+def test_the_gateway_is_stopped_before_its_triton() -> None:
+    stops = [words for words in map(shlex.split, commands(marked=True)) if "stop" in words]
+    assert [words[words.index("stop") + 1 :] for words in stops] == [["imagier"], []]
 
 
 def overlays_table() -> set[str]:

@@ -7,7 +7,7 @@ import re
 
 from imagier_server.metrics import Metrics
 from imagier_server.settings import Settings
-from imagier_server.transport.grpc_server import LIVENESS
+from imagier_server.transport.grpc_server import CONNECTION_AGE_SECONDS, LIVENESS
 from rendered import (
     BOTH,
     container,
@@ -24,6 +24,9 @@ from rendered import (
 
 WORST_LOAD = 300
 """Seconds: more than twice what the home container has to load all models (its health check's start period, which a test keeps)."""
+
+DNS_KEEPS = 30
+"""Seconds, CoreDNS' default: `cache 30`, and the `ttl 30` of cluster names."""
 
 
 @each_overlay
@@ -80,9 +83,9 @@ def test_grace__triton_has_time_to_wait_and_to_finish(overlay: str) -> None:
 @each_pod
 def test_pre_stop__waits_until_all_have_heard(overlay: str, name: str) -> None:
     pause = container(overlay, name)["lifecycle"]["preStop"]["sleep"]["seconds"]
-    # A gateway looks for engines this often, and keeps a name's addresses no longer.
-    looks = Settings.model_fields.get("engine_resolve_seconds")
-    assert pause >= (10 if name == "imagier" or looks is None else 2 * looks.default)
+    # A gateway looks for engines this often, and may be told of one that leaves for as long as DNS keeps an answer.
+    looks = DNS_KEEPS + setting(overlay, "engine_resolve_seconds")
+    assert pause >= (10 if name == "imagier" else looks)
 
 
 @each_overlay
@@ -114,9 +117,17 @@ def test_scaling__up_at_once_down_slowly_and_never_to_none() -> None:
         behaviour = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
         assert spec["minReplicaCount"] >= 2
         assert spec["minReplicaCount"] <= spec["fallback"]["replicas"] <= spec["maxReplicaCount"]
+        # What cannot be seen is no reason to scale in: neither Prometheus when it is away, nor a series that is missing.
+        assert spec["fallback"]["behavior"] == "currentReplicasIfHigher"
+        assert {trigger["metadata"]["ignoreNullValues"] for trigger in spec["triggers"]} == {"false"}
         assert behaviour["scaleUp"]["stabilizationWindowSeconds"] == 0
         assert behaviour["scaleDown"]["stabilizationWindowSeconds"] >= 300
         assert [policy["type"] for policy in behaviour["scaleDown"]["policies"]] == ["Pods"]
+
+
+def test_scaling__clients_find_a_new_gateway_before_it_is_taken_away_again() -> None:
+    config = named("keda", "ScaledObject", "imagier")["spec"]["advanced"]["horizontalPodAutoscalerConfig"]
+    assert config["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= CONNECTION_AGE_SECONDS
 
 
 @each_pod
@@ -158,7 +169,10 @@ def test_spread__over_zones_and_nodes_revision_by_revision(overlay: str, name: s
     for one in constraints:
         assert one["matchLabelKeys"] == ["pod-template-hash"]
         assert one["labelSelector"] == named(overlay, "Deployment", name)["spec"]["selector"]
-    assert constraints[0]["whenUnsatisfiable"] == "ScheduleAnyway"
+    # Where their number is given, gateways wait for a node rather than crowd one. Peaks do not wait.
+    counted = "replicas" in named(overlay, "Deployment", name)["spec"]
+    nodes = "DoNotSchedule" if name == "imagier" and counted else "ScheduleAnyway"
+    assert [one["whenUnsatisfiable"] for one in constraints] == ["ScheduleAnyway", nodes]
 
 
 @each_pod

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from imagier_server.settings import Settings
 from rendered import (
     BOTH,
     ROOT,
@@ -141,7 +142,32 @@ def test_network__the_gateway_may_ask_for_names(overlay: str) -> None:
     _, dns = named(overlay, "NetworkPolicy", "imagier")["spec"]["egress"]
     assert {(port["port"], port["protocol"]) for port in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
     (peer,) = dns["to"]
-    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kube-system"}
+    assert peer == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        # CoreDNS keeps the label of its predecessor.
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+
+
+@each_overlay
+def test_network__nobody_calls_out_but_the_gateway_and_spans_go_to_the_collector_alone(overlay: str) -> None:
+    calling = {p["metadata"]["name"]: p["spec"] for p in of_kind(overlay, "NetworkPolicy") if "egress" in p["spec"]}
+    told = container(overlay, "imagier").get("env", [])
+    assert calling.keys() == ({"imagier", "collector"} if told else {"imagier"})
+    assert bool(told) is (overlay == "tracing")
+    for variable in told:
+        assert variable["name"] == "IMAGIER_TRACES"
+        host, _, port = str(Settings.model_validate({"traces": variable["value"]}).traces).partition(":")
+        assert calling["collector"]["podSelector"] == calling["imagier"]["podSelector"]
+        (rule,) = calling["collector"]["egress"]
+        (peer,) = rule["to"]
+        labels = {key: selector["matchLabels"] for key, selector in peer.items()}
+        service, namespace, _ = host.split(".")
+        assert labels == {
+            "namespaceSelector": {"kubernetes.io/metadata.name": namespace},
+            "podSelector": {"app.kubernetes.io/name": service},
+        }
+        assert rule["ports"] == [{"port": int(port), "protocol": "TCP"}]
 
 
 @each_overlay
@@ -163,6 +189,8 @@ def test_monitors__find_the_pods_and_name_the_jobs_as_the_rules_do(overlay: str)
         assert labels[monitor["spec"]["jobLabel"]] == monitor["metadata"]["name"]
         opened = {port["name"] for port in container(overlay, monitor["metadata"]["name"])["ports"]}
         assert {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} <= opened
+    # Triton's metrics are where its HTTP is, which is every address of the pod unless a flag says otherwise.
+    assert {"http-address", "metrics-address"} & flags(overlay).keys() == set()
     assert len(of_kind(overlay, "PodMonitor")) == (2 if overlay in {"monitoring", "keda"} else 0)
 
 

@@ -14,8 +14,8 @@ from rendered import (
     named,
     pod,
     quantity,
-    setting,
     settings,
+    worst_gibibytes,
 )
 
 
@@ -49,13 +49,8 @@ def test_settings__are_such_and_within_bounds(overlay: str) -> None:
 
 @each_overlay
 def test_memory__is_enough_for_the_worst_that_the_settings_allow(overlay: str) -> None:
-    """What a picture costs at the worst is measured: benchmarks/results/worst_picture.json."""
-    share = setting(overlay, "max_image_pixels") / Settings.model_fields["max_image_pixels"].default
-    decoders = setting(overlay, "decoders") * 1.6 * share
-    pages = setting(overlay, "in_flight") * 0.15 * share
-    files = setting(overlay, "in_flight_bytes") / 2**30
     resources = container(overlay, "imagier")["resources"]
-    assert quantity(resources["limits"]["memory"]) / 2**30 >= decoders + pages + files + 0.25
+    assert quantity(resources["limits"]["memory"]) / 2**30 >= worst_gibibytes(settings(overlay))
     for name in BOTH:
         resources = container(overlay, name)["resources"]
         assert resources["requests"]["memory"] == resources["limits"]["memory"]

@@ -95,7 +95,7 @@ def packages(stage: Stage) -> set[str]:
 
 def test_the_images_have_no_exporter_and_the_gateway_no_engine(images: dict[str, Stage]) -> None:
     assert {"imagier_server", "imagier_client", "pytriton", "onnxruntime"} <= packages(images["home"])
-    assert {"imagier_server", "imagier_client"} <= packages(images["gateway"])
+    assert {"imagier_server", "imagier_client", "opentelemetry"} <= packages(images["gateway"])
     assert packages(images["gateway"]) & {"pytriton", "onnxruntime"} == set()
     for name in ("home", "gateway", "models"):
         assert packages(images[name]) & {"torch", "onnx", "rapidocr", "skimage"} == set()

@@ -19,6 +19,8 @@ from imagier_server.transport.interceptors import CallInterceptor
 SERVICE = annotator_pb2.DESCRIPTOR.services_by_name["AnnotatorService"].full_name
 LIVENESS = "liveness"
 """Health service name that is SERVING as long as the event loop turns."""
+CONNECTION_AGE_SECONDS = 5 * 60
+"""Clients that balance by a DNS name look it up again only when a connection ends: so long may a new gateway stay idle."""
 
 _READINESS_INTERVAL = 0.5
 _GOODBYE_SECONDS = 0.5  # for the last answers to leave
@@ -114,9 +116,9 @@ def _options(image_bytes: int, connection_streams: int) -> list[tuple[str, Any]]
         "grpc.keepalive_time_ms": 60_000,
         "grpc.keepalive_timeout_ms": 20_000,
         "grpc.http2.min_recv_ping_interval_without_data_ms": 10_000,
-        # A balancer's clients learn of new replicas only when they reconnect.
-        "grpc.max_connection_age_ms": 30 * 60_000,
-        "grpc.max_connection_age_grace_ms": 10 * 60_000,
+        "grpc.max_connection_age_ms": CONNECTION_AGE_SECONDS * 1000,
+        # A stream of a whole library may go on for so long on the connection that it has.
+        "grpc.max_connection_age_grace_ms": 35 * 60_000,
         # Two servers on one port would each get half of the connections, unseen.
         "grpc.so_reuseport": 0,
     }
