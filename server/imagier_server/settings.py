@@ -84,7 +84,7 @@ class Settings(BaseSettings):
 
     decoders: Annotated[int, Field(ge=1, le=256, description="decoder processes")] = Field(default_factory=usable_cores)
     decode_seconds: Annotated[
-        float, Field(gt=0, description="a decoder busy for longer with one picture is stopped")
+        float, Field(gt=0, description="a decoder that takes more processor time over one picture is stopped")
     ] = 20.0
     decode_memory: Annotated[int, Field(ge=256 * MIB, description="address space of one decoder process, in bytes")] = (
         2048 * MIB

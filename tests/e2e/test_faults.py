@@ -87,7 +87,7 @@ def test_a_killed_decoder_fails_one_picture_at_most_and_is_replaced(
         try:
             outcomes.append(stub.Annotate(both(photographs["chelsea"])).cost)
         except grpc.RpcError as error:
-            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
             outcomes.append(0)
     assert outcomes[-2:] == [2, 2]
     assert len(named(server, "imagier_server.decode.worker")) >= 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import made_pictures as made
 import pytest
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, text_pb2
 from imagier_client import samples
@@ -43,6 +44,14 @@ def test_a_turned_page_reads_as_the_upright_one(stub: Stub, degrees: float) -> N
     assert tuple(line.text for line in found.lines) == LINES
     assert found.text == "\n".join(LINES)
     assert [word.text for word in found.lines[1].words] == ["Closed", "on", "Mondays"]
+
+
+def test_a_page_whose_orientation_lies_is_read_as_well(stub: Stub) -> None:
+    """Scanned upright, but marked as turned to the side."""
+    image = made.encoded(LIST, exif=made.orientation(6))
+    answer = stub.Annotate(annotator_pb2.AnnotateRequest(image=image, text=text_pb2.TextOptions()))
+    assert (answer.width, answer.height) == LIST.size[::-1]
+    assert answer.text.text == "\n".join(LINES)
 
 
 def test_polygons_lie_in_the_picture_as_the_caller_sees_it(stub: Stub) -> None:

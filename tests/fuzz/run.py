@@ -15,6 +15,7 @@ import atheris
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
+# Python only: libjpeg and its like run as they are, and a crash of theirs is found by chance, not by coverage.
 with atheris.instrument_imports(include=["imagier_server", "imagier_client", "PIL", "pi_heif", "pydantic_settings"]):
     from targets import TARGETS
 

@@ -7,6 +7,7 @@ The seeds are made by code, and each is what a target reads well.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import struct
@@ -27,10 +28,12 @@ from heic import heic
 from imagier.v1 import annotator_pb2, caption_pb2, tags_pb2, text_pb2
 from imagier_client import codec as client_codec
 from imagier_client import errors as client_errors
-from imagier_client import jsonl
+from imagier_client import jsonl, matching
 from imagier_server.admission.limits import Limits
 from imagier_server.decode import decoder, worker
 from imagier_server.decode.formats import Format, sniff
+from imagier_server.decode.process import DecoderProcess, DecoderUnavailableError
+from imagier_server.engines import addresses
 from imagier_server.errors import Code, ImagierError, InternalError, InvalidImageError, ModelUnavailableError
 from imagier_server.messages import Lane, ModelReference, Picture, Tensors
 from imagier_server.metrics import Metrics
@@ -122,6 +125,53 @@ def pictures() -> Iterator[bytes]:
     yield made.text_bomb(b"zTXt", 1 << 20)
     for fmt in ("GIF", "WEBP", "AVIF", "MPO", "PNG"):
         yield made.encoded(small, fmt, save_all=True, append_images=[small.transpose(Image.Transpose.ROTATE_180)])
+
+
+class TakenOver(DecoderProcess):
+    """A decoder that says what a picture told it, whatever it is asked, and ends."""
+
+    pid = os.getpid()
+
+    def __init__(self, said: bytes) -> None:
+        self._caps = CAPS
+        self._confinement = None
+        self._said = io.BytesIO(said)
+
+    def _send(self, message: bytes) -> None:
+        del message
+
+    def _read(self, size: int) -> memoryview:
+        data = self._said.read(size)
+        if len(data) < size:
+            raise EOFError
+        return memoryview(bytearray(data))
+
+    def _killed(self) -> bool:
+        return False
+
+
+def frames(data: bytes) -> None:
+    """What a decoder says, from its greeting on: a picture as it announced, or one of our errors."""
+    try:
+        found = TakenOver(data).decode(b"picture", Format.PNG, lambda *_: 0.5, 60.0)
+    except (InvalidImageError, DecoderUnavailableError) as error:
+        assert len(error.text) <= 256
+        return
+    rows, columns, _ = found.pixels.shape
+    assert 1 <= columns <= found.width <= CAPS.side
+    assert 1 <= rows <= found.height <= CAPS.side
+    assert found.width * found.height <= CAPS.pixels
+
+
+def conversations() -> Iterator[bytes]:
+    def framed(*messages: bytes) -> bytes:
+        return b"".join(struct.pack("!i", len(message)) + message for message in messages)
+
+    greeting, header = worker.CONFINEMENT.pack(1, True), worker.HEADER + worker.SIZE.pack(8, 4)
+    yield framed(greeting, header, worker.PIXELS + worker.SIZE.pack(4, 2), bytes(24))
+    yield framed(greeting, header, worker.BROKEN)
+    yield framed(greeting, worker.REFUSED + b"no numbers")
+    yield framed(greeting, worker.TOO_LARGE + b"too large")
 
 
 class Engine:
@@ -289,7 +339,13 @@ def answers() -> Iterator[bytes]:
 
 
 def keywords(data: bytes) -> None:
-    """A library's keywords, a line each; the first says in which languages they are written, and are answered."""
+    """A library's keywords, a line each; the first says in which languages they are written, and are answered.
+
+    The command reads the same bytes as a file.
+    """
+    file = _scratch() / "keywords.txt"
+    file.write_bytes(data)
+    assert all(keyword.strip() for keyword in matching.read(str(file)))
     languages, *words = data.decode("utf-8", "replace").split("\n")
     wanted, _, written = languages.partition(";")
     pipeline = server().pipeline
@@ -315,8 +371,10 @@ def settings(data: bytes) -> None:
         from contextlib import redirect_stderr, redirect_stdout
 
         with redirect_stdout(nowhere), redirect_stderr(nowhere):
-            Settings(_cli_settings_source=CliSettingsSource(Settings, cli_parse_args=arguments))
-    path = _lock_folder() / LOCK_NAME
+            accepted = Settings(_cli_settings_source=CliSettingsSource(Settings, cli_parse_args=arguments))
+            if accepted.engine != "embedded":
+                assert all(target.host for target in addresses.parse(accepted.engine))
+    path = _scratch() / LOCK_NAME
     path.write_bytes(data)
     with suppress(ModelLockError):
         for role, model in read_lock(path.parent).items():
@@ -324,11 +382,12 @@ def settings(data: bytes) -> None:
 
 
 @cache
-def _lock_folder() -> Path:
+def _scratch() -> Path:
     return Path(tempfile.mkdtemp())
 
 
 def knobs() -> Iterator[bytes]:
+    yield b"engine=a:1,dns:///b.c:2,[::1]:3"
     yield b"port=1\nengine=host:1\ndecode-seconds=1e3\nmax-image-bytes=4096\nno-exit-with-parent"
     row = {"brand": "b", "version": "1", "source": "s", "source_digest": "d", "recipe": 1, "licence": "MIT"}
     row |= {
@@ -367,6 +426,7 @@ def replies() -> Iterator[bytes]:
 
 TARGETS: Mapping[str, tuple[Callable[[bytes], None], Callable[[], Iterator[bytes]]]] = {
     "picture": (picture, pictures),
+    "decoder": (frames, conversations),
     "request": (request, requests),
     "answer": (answer, answers),
     "keywords": (keywords, words),

@@ -15,6 +15,8 @@ from PIL import Image
 
 BLOCK = 32
 VPS, SPS, PPS, IDR = 32, 33, 34, 19
+NO_EXIF = b"Exif\0\0MM\0*\0\0\0\x08" + bytes(6)
+"""A directory without entries."""
 
 
 class Bits:
@@ -43,11 +45,16 @@ class Bits:
 
 
 def heic(
-    picture: Image.Image, turns: int = 0, announced: tuple[int, int] | None = None, grid: tuple[int, int] = (1, 1)
+    picture: Image.Image,
+    turns: int = 0,
+    announced: tuple[int, int] | None = None,
+    grid: tuple[int, int] = (1, 1),
+    exif: bytes = NO_EXIF,
 ) -> bytes:
     """The file; `turns` are quarter turns anticlockwise to show it with, `announced` is the size that its header claims.
 
     `grid` is how often the picture is repeated across and down: a telephone's camera cuts its pictures so, into different tiles.
+    `exif` is a block of metadata with its `Exif` mark.
     """
     parameters = [_nal(VPS, _vps()), _nal(SPS, _sps(*picture.size)), _nal(PPS, _pps())]
     coded = b"".join(struct.pack("!I", len(nal)) + nal for nal in _slices(picture))
@@ -64,7 +71,9 @@ def heic(
     # The last item is the picture, a grid of the others, which all lie in the same place.
     tiles = range(1, across * down + 1)
     last = len(tiles) + 1
+    metadata = struct.pack("!I", 6) + exif  # where its TIFF header begins
     places = [*((tile, 0, len(coded)) for tile in tiles), (last, len(coded), len(layout))]
+    places += [(last + 1, len(coded) + len(layout), len(metadata))]
     of_a_tile, of_the_picture = bytes([3, 0x81, 2, 4]), bytes([3, 3, 4, 0x85])
     associations = [struct.pack("!H", tile) + of_a_tile for tile in tiles] + [struct.pack("!H", last) + of_the_picture]
     meta = [
@@ -73,19 +82,27 @@ def heic(
         # Version 1, offsets and lengths of 4 bytes; the items lie in the box `idat`.
         _box(
             b"iloc",
-            struct.pack("!IHH", 1 << 24, 0x4400, last)
+            struct.pack("!IHH", 1 << 24, 0x4400, len(places))
             + b"".join(struct.pack("!HHHHII", item, 1, 0, 1, offset, size) for item, offset, size in places),
         ),
         _box(
             b"iinf",
-            struct.pack("!IH", 0, last) + b"".join(_item(tile, b"hvc1") for tile in tiles) + _item(last, b"grid"),
+            struct.pack("!IH", 0, len(places))
+            + b"".join(_item(tile, b"hvc1") for tile in tiles)
+            + _item(last, b"grid")
+            + _item(last + 1, b"Exif"),
         ),
-        _box(b"iref", bytes(4) + _box(b"dimg", struct.pack(f"!HH{len(tiles)}H", last, len(tiles), *tiles))),
+        _box(
+            b"iref",
+            bytes(4)
+            + _box(b"dimg", struct.pack(f"!HH{len(tiles)}H", last, len(tiles), *tiles))
+            + _box(b"cdsc", struct.pack("!HHH", last + 1, 1, last)),
+        ),
         _box(
             b"iprp",
             _box(b"ipco", b"".join(properties)) + _box(b"ipma", struct.pack("!II", 0, last) + b"".join(associations)),
         ),
-        _box(b"idat", coded + layout),
+        _box(b"idat", coded + layout + metadata),
     ]
     return _box(b"ftyp", b"heic\0\0\0\0mif1heic") + _box(b"meta", bytes(4) + b"".join(meta))
 

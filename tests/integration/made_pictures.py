@@ -134,6 +134,24 @@ def orientation(value: int) -> bytes:
     return exif(entry(0x0112, 3, 1, struct.pack("!H", value)))
 
 
+def tiff(picture: Image.Image, exif: bytes) -> bytes:
+    """Big endian, without compression; the block of EXIF is its beginning, sub-directory and second directory, all at once."""
+    block = (exif[6:] + bytes(len(exif) % 2)).ljust(8, b"\0")
+    pixels, at = picture.convert("RGB").tobytes(), len(block)
+    directory = [
+        entry(256, 3, 1, struct.pack("!H", picture.width)),
+        entry(257, 3, 1, struct.pack("!H", picture.height)),
+        entry(258, 3, 3, struct.pack("!I", at)),
+        entry(262, 3, 1, b"\0\2"),
+        entry(273, 4, 1, struct.pack("!I", at + 6)),
+        entry(277, 3, 1, b"\0\3"),
+        entry(279, 4, 1, struct.pack("!I", len(pixels))),
+        entry(0x8769, 4, 1, struct.pack("!I", 8)),
+    ]
+    table = struct.pack("!H", len(directory)) + b"".join(directory) + struct.pack("!I", 8)
+    return b"MM\0*" + struct.pack("!I", at + 6 + len(pixels)) + block[8:] + b"\0\x08" * 3 + pixels + table
+
+
 def exif_bombs() -> dict[str, bytes]:
     """Metadata that promise more than there is, or turn in circles."""
     upright = entry(0x0112, 3, 1, b"\0\1")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
-SECONDS = {"picture": 35, "request": 15, "answer": 20, "keywords": 10, "settings": 10, "reply": 10}
+SECONDS = {"picture": 30, "decoder": 10, "request": 15, "answer": 15, "keywords": 10, "settings": 10, "reply": 10}
 
 
 def targets() -> set[str]:

@@ -27,6 +27,12 @@ VENDORED = ROOT / "protos/google"
 
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "main", "misc", "core"}
 
+# What lies at the root; anything else there was left behind.
+ROOT_NAMES = {
+    ".ci", ".dockerignore", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "NOTICE", "README.md", "benchmarks",
+    "clients", "deploy", "docs", "model_repository", "protos", "pyproject.toml", "server", "tests", "training",
+}  # fmt: skip
+
 # Modules without a unit test of their own, each with the test that proves it. Strike out what gets one.
 PROVED_BY = {
     "imagier_server/app.py": "integration/test_gateway.py",
@@ -183,6 +189,10 @@ def test_git_has_no_generated_code_and_no_weights() -> None:
     unwanted = re.compile(r"_pb2|\.(onnx|pt|pth|safetensors|plan|engine|whl|pyc)$")
     assert named(path for path in files() if unwanted.search(path.name) and path != ours) == []
     assert named(path for path in files() if path.stat().st_size > 2_000_000 and path != ours) == []
+
+
+def test_nothing_unknown_lies_at_the_root() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in files()} == ROOT_NAMES
 
 
 def test_the_readme_is_read_to_its_end() -> None:

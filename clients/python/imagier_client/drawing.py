@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ _SMALLEST_SIDE, _LARGEST_SIDE = (
 _MOST_ENLARGED = 8
 _WIDE = 1.8  # width by height from which the list is below the picture
 _FINE = 3
+_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF 6.0
 Box = tuple[float, float, float, float]
 Place = tuple[float, float]
 
@@ -118,8 +119,8 @@ def _upright(source: Image.Image) -> Image.Image:
         # In place and first of all: what follows makes copies.
         source.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     picture = ImageOps.exif_transpose(source)
-    if picture.mode.startswith("I"):  # 16 bits of grey
-        picture = picture.convert("I").point(lambda value: value * (1 / 257) + 0).convert("L")
+    if picture.mode.startswith(("I", "F")):
+        picture = _eight_bits(picture, getattr(source, "tag_v2", {}))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         seen = picture.getchannel("A").point(lambda alpha: 255 * (alpha > 127))
@@ -127,6 +128,25 @@ def _upright(source: Image.Image) -> Image.Image:
         light = ImageStat.Stat(picture.convert("L"), seen).mean[0] >= 200 if seen.getbbox() else False
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0) if light else _WHITE), picture)
     return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
+    """Greys of more than 8 bits over the range that the server takes; `tags` are a TIFF's."""
+    sixteen = picture.mode.startswith("I;16")
+    picture = picture.convert("F")
+    extrema: Any = picture.getextrema()
+    low, high = extrema
+    if sixteen:
+        (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
+        match tags.get(_MAX_SAMPLE_VALUE):
+            case (int(value), *_) if max(high, 1) <= value < 2**bits:
+                low, high = 0, value
+            case _:
+                low, high = 0, 2**bits - 1
+    elif low >= 0 and high <= 255:
+        low, high = 0, 1 if high <= 1 else 255
+    factor = 255 / ((high - low) or 1)
+    return picture.point(lambda value: value * factor - low * factor).convert("L")
 
 
 def _resized(picture: Image.Image) -> Image.Image:

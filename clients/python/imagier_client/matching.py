@@ -89,7 +89,7 @@ def read(file: str) -> list[str]:
     path: list[str] = []
     for line in text.splitlines():
         # Lightroom writes [categories] and {synonyms}.
-        if word := line.strip().strip("[]{}"):
+        if word := line.strip().strip("[]{}").strip():
             del path[len(line) - len(line.lstrip("\t")) :]
             path.append(word)
             listed.append("|".join(path))

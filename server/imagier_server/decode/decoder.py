@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 
 from imagier_server.decode.formats import Format
 from imagier_server.decode.jpeg import has_more_scans
+from imagier_server.decode.webp import announced
 
 _PILLOW_FORMATS = {
     Format.JPEG: "JPEG",
@@ -24,6 +25,7 @@ _PILLOW_FORMATS = {
     Format.HEIC: "HEIF",
 }
 _ORIENTATION = 0x0112
+_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF 6.0
 _SIDEWAYS = {5, 6, 7, 8}
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -76,11 +78,10 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
 
     `scale` answers 0 < s ≤ 1 for the upright size in pixels. Raises `RefusedError`, or whatever Pillow raises on a broken file.
     """
+    if fmt is Format.WEBP and (size := announced(image)):
+        _check(size, caps)
     with Image.open(io.BytesIO(image), formats=[_PILLOW_FORMATS[fmt]]) as opened:
-        if max(opened.size) > caps.side:
-            raise TooLargeError(f"a side of the picture is longer than {caps.side} pixels")
-        if opened.width * opened.height > caps.pixels:
-            raise TooLargeError(f"the picture has more than {caps.pixels} pixels")
+        _check(opened.size, caps)
         if fmt is Format.JPEG and has_more_scans(image, MOST_PASSES * caps.pixels // (opened.width * opened.height)):
             raise TooLargeError("the JPEG file has too many scans for its size")
         # Pillow itself turns a TIFF while loading, and announces the size that it will then have.
@@ -95,6 +96,14 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
     return picture, width, height
+
+
+def _check(size: tuple[int, int], caps: Caps) -> None:
+    width, height = size
+    if max(size) > caps.side:
+        raise TooLargeError(f"a side of the picture is longer than {caps.side} pixels")
+    if width * height > caps.pixels:
+        raise TooLargeError(f"the picture has more than {caps.pixels} pixels")
 
 
 def _orientation(opened: Image.Image) -> int:
@@ -125,18 +134,28 @@ def _to_rgb(opened: Image.Image, profile: bytes | None, target: tuple[int, int])
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float greys: stretched from the picture's own range where that exceeds 8 bits."""
+    """Greys of 16 bits from the range of their format; of 32 bits and float from 0 to 1, 0 to 255 or what is there."""
     low, high = picture.getextrema()
     if not (isinstance(low, int | float) and isinstance(high, int | float) and isfinite(low) and isfinite(high)):
         raise RefusedError("the picture's values are not numbers")
     if picture.mode.startswith("I;16"):
-        low, high = 0, 65535
+        low, high = 0, _white(picture, int(high))
     elif low >= 0 and high <= 1:
         low, high = 0, 1
     elif low >= 0 and high <= 255:
         low, high = 0, 255
     span = (high - low) or 1
     return picture.convert("F").point(lambda value: value * (255 / span) - low * 255 / span).convert("L")
+
+
+def _white(picture: Image.Image, highest: int) -> int:
+    """Of a 16-bit grey: 65535, or what a TIFF says of itself as 12-bit cameras and scanners do, if no pixel is lighter."""
+    tags = getattr(picture, "tag_v2", {})
+    (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
+    match tags.get(_MAX_SAMPLE_VALUE):
+        case (int(value), *_) if max(highest, 1) <= value < 2**bits:
+            return value
+    return int(2**bits - 1)
 
 
 def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the decoder processes: one picture each, in order of lane. One that crashes or overruns fails its own picture only."""
+"""Keeps the decoder processes: one picture each, in order of lane. One that dies or overruns fails its own picture only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from imagier_server.decode.decoder import Caps
 from imagier_server.decode.formats import Format, sniff
 from imagier_server.decode.process import (
     DecoderCrashedError,
+    DecoderInterruptedError,
     DecoderOverrunError,
     DecoderProcess,
     DecoderUnavailableError,
@@ -35,9 +36,11 @@ _FAILURES: tuple[type[ImagierError], ...] = (
     ImageTooLargeError,
     DecoderCrashedError,
     DecoderOverrunError,
+    DecoderInterruptedError,
     DecoderUnavailableError,
     InternalError,
 )
+_DEADLY = (DecoderCrashedError, DecoderOverrunError, DecoderInterruptedError, DecoderUnavailableError)
 
 
 class DecoderPool:
@@ -92,7 +95,7 @@ class DecoderPool:
         return [idle.pid for idle in self._idle]
 
     async def decode(self, image: bytes, scale: Scale, lane: Lane) -> Picture:
-        """The upright picture at `scale` of its size, or an `InvalidImageError`.
+        """The upright picture at `scale` of its size. Raises an `InvalidImageError`, or what is no fault of the picture.
 
         A caller that goes away while waiting leaves the queue; while its picture is being decoded, the worker finishes alone.
         """
@@ -128,7 +131,7 @@ class DecoderPool:
                 held = self._replaced(held, "ENDED")
             yield held
         except ImagierError as error:
-            if isinstance(error, DecoderCrashedError | DecoderOverrunError | DecoderUnavailableError):
+            if isinstance(error, _DEADLY):
                 held = self._replaced(held, error.reason)
             raise
         except Exception as error:

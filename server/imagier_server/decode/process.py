@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One decoder process, seen from the gateway: it has a bounded time for each picture, and nothing that it says is believed."""
+"""One decoder process, seen from the gateway: it has bounded times for each picture, and nothing that it says is believed."""
 
 from __future__ import annotations
 
+import math
+import signal
 import socket
 import struct
 import subprocess
@@ -19,11 +21,16 @@ from imagier_server.decode.decoder import Caps
 from imagier_server.decode.formats import Format
 from imagier_server.errors import Code, ImageTooLargeError, ImagierError, InvalidImageError
 from imagier_server.messages import Picture
+from imagier_server.timings import process_clock
 
 Scale = Callable[[int, int], float]
 """(upright width, upright height) in pixels → the scale to decode at, 0 < s ≤ 1."""
 
 _START_SECONDS = 60.0
+_PATIENCE = 2
+"""Seconds by the clock for each of processor time: a decoder shares its machine."""
+_END_SECONDS = 1.0
+"""From a decoder's last word until the kernel says how it ended."""
 _LENGTH = struct.Struct("!i")
 _LONGEST_WORD = 256
 """Bytes of any answer but the pixels."""
@@ -36,7 +43,7 @@ class DecoderCrashedError(InvalidImageError):
 
 
 class DecoderOverrunError(InvalidImageError):
-    """The decoder took too long over this picture."""
+    """The decoder took too much processor time over this picture."""
 
     reason = "DECODER_OVERRUN"
 
@@ -46,6 +53,14 @@ class DecoderUnavailableError(ImagierError):
 
     code = Code.UNAVAILABLE
     reason = "DECODER_UNAVAILABLE"
+    retry_after = 2.0
+
+
+class DecoderInterruptedError(ImagierError):
+    """The decoder was killed from outside, or the machine did not let it work: the picture is not to blame."""
+
+    code = Code.UNAVAILABLE
+    reason = "DECODER_INTERRUPTED"
     retry_after = 2.0
 
 
@@ -86,7 +101,7 @@ class DecoderProcess:
     def confinement(self) -> Confinement:
         """How well it is closed in. Blocks until it is; raises `DecoderUnavailableError` if it never will be."""
         if self._confinement is None:
-            self._deadline = time.monotonic() + _START_SECONDS
+            self._deadline, self._budget = time.monotonic() + _START_SECONDS, math.inf
             try:
                 said = worker.CONFINEMENT.unpack(self._receive(worker.CONFINEMENT.size))
             except (EOFError, OSError, struct.error) as error:
@@ -95,14 +110,22 @@ class DecoderProcess:
         return self._confinement
 
     def decode(self, image: bytes, fmt: Format, scale: Scale, seconds: float) -> Picture:
-        """Blocks, `seconds` at most. After a crash or an overrun it must be stopped; after a refusal it is fit for the next one."""
+        """Blocks for `seconds` of the decoder's processor time, `_PATIENCE` times as long by the clock, at most.
+
+        After a crash, an overrun or an interruption it must be stopped; after a refusal it is fit for the next one.
+        """
         self.confinement()
-        self._deadline = time.monotonic() + seconds
+        self._deadline = time.monotonic() + _PATIENCE * seconds
         try:
+            self._budget = self._spent() + seconds
             return self._exchange(image, fmt, scale)
         except TimeoutError as error:
-            raise DecoderOverrunError(f"decoding took longer than {seconds:g} seconds") from error
+            if self._spent() >= self._budget:
+                raise DecoderOverrunError(f"decoding took more than {seconds:g} seconds of processor time") from error
+            raise DecoderInterruptedError("the decoder was kept from its work") from error
         except (EOFError, OSError, struct.error) as error:
+            if self._killed():
+                raise DecoderInterruptedError("the decoder was killed from outside") from error
             raise DecoderCrashedError("the decoder crashed on this picture") from error
 
     def stop(self) -> None:
@@ -134,7 +157,7 @@ class DecoderProcess:
         if kind == worker.REFUSED:
             raise InvalidImageError(rest.decode("ascii", "replace"))
         if kind == worker.BROKEN:
-            raise InvalidImageError("the picture file is broken or cut short")
+            raise InvalidImageError("the picture file is broken, cut short, or of a kind that is not read")
         if kind != expected:
             raise OSError("not the answer expected")
         width, height = worker.SIZE.unpack(rest)
@@ -145,10 +168,12 @@ class DecoderProcess:
     # The frames of `multiprocessing.connection`, which knows no deadline: a read could take for ever, byte by byte.
 
     def _send(self, message: bytes) -> None:
-        self._socket.settimeout(self._left())
-        self._socket.sendall(_LENGTH.pack(len(message)))
-        self._socket.settimeout(self._left())
-        self._socket.sendall(message)
+        for part in (_LENGTH.pack(len(message)), message):
+            rest = memoryview(part)
+            while rest:
+                self._socket.settimeout(self._left())
+                with suppress(TimeoutError):  # to look at the clocks again
+                    rest = rest[self._socket.send(rest) :]
 
     def _receive(self, most: int) -> memoryview:
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
@@ -161,15 +186,26 @@ class DecoderProcess:
         rest = data
         while rest:
             self._socket.settimeout(self._left())
-            received = self._socket.recv_into(rest)
-            if not received:
-                raise EOFError
-            rest = rest[received:]
+            with suppress(TimeoutError):  # to look at the clocks again
+                received = self._socket.recv_into(rest)
+                if not received:
+                    raise EOFError
+                rest = rest[received:]
         return data
 
     def _left(self) -> float:
-        """Seconds. Raises `TimeoutError` when there are none."""
-        left = self._deadline - time.monotonic()
+        """Seconds until one of the times may have run out. Raises `TimeoutError` when one has."""
+        left = min(self._deadline - time.monotonic(), self._budget - self._spent())
         if left <= 0:
             raise TimeoutError
-        return left
+        return max(left, 0.01)  # a decoder that sleeps on its last bit of processor time is not watched without pause
+
+    def _spent(self) -> float:
+        """The process's seconds of processor time. Raises OSError if it is gone."""
+        return time.clock_gettime(process_clock(self.pid))
+
+    def _killed(self) -> bool:
+        """Whether it was ended by SIGKILL, which no codec and no limit of ours sends: an operator or a machine out of memory."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_END_SECONDS) == -signal.SIGKILL
+        return False

@@ -12,6 +12,7 @@ from typing import Final
 
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import KeywordMatch, KeywordMatches, KeywordMeaning, MatchKind
+from imagier_server.tasks.languages import spoken
 from imagier_server.tasks.spelling import fold, stem
 from imagier_server.tasks.vocabulary import Vocabulary
 
@@ -85,10 +86,10 @@ class Keywords:
         `languages` are those that it may be written in, out of the vocabulary's; all if empty.
         """
         *path, last = [part for part in _PARTS.findall(keyword) if part.strip()][-MAX_DEPTH:] or [""]
-        spoken = languages or self.vocabulary.languages
-        found = self._look_up(last, spoken)
+        written = languages or self.vocabulary.languages
+        found = self._look_up(last, written)
         if len(found) > 1:
-            above = {place for part in path for place in self._look_up(part, spoken)}
+            above = {place for part in path for place in self._look_up(part, written)}
             within = {place for place in found if not above.isdisjoint(self.vocabulary.ancestors[place])}
             return {place: kind for place, kind in found.items() if place in within or not within}
         return found
@@ -102,7 +103,7 @@ class Keywords:
     ) -> KeywordMatches:
         """One for each keyword, with names in the languages asked for."""
         known, unknown = self.vocabulary.spoken(languages)
-        written, _ = self.vocabulary.spoken(keyword_languages) if keyword_languages else ((), ())
+        written, _ = spoken(keyword_languages, self.vocabulary.languages)
 
         def meaning(place: int, kind: MatchKind) -> KeywordMeaning:
             return KeywordMeaning(

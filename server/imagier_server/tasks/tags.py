@@ -91,26 +91,31 @@ class TagsTask:
     def finish(self, outputs: Tensors, options: TagsOptions, languages: tuple[str, ...]) -> Tags:
         """Probabilities `scores` (crops, classes) → tags. A concept has its best crop's score."""
         probabilities = self.calibration.sharpen(outputs["scores"].astype(np.float64))
-        scores = np.max([self.vocabulary.gather(row) for row in probabilities], axis=0)
+        crops = np.stack([self.vocabulary.gather(row) for row in probabilities])
+        scores = crops.max(axis=0)
         known, unknown = self.vocabulary.spoken(languages)
         return Tags(
-            tuple(self._tag(place, float(scores[place]), known) for place in self._choose(scores, options)), unknown
+            tuple(self._tag(place, float(scores[place]), known) for place in self._choose(crops, options)), unknown
         )
 
-    def _choose(self, scores: npt.NDArray[np.float64], options: TagsOptions) -> list[int]:
-        """The most specific concepts above the threshold, each with one friendly parent and no more; best first.
+    def _choose(self, crops: npt.NDArray[np.float64], options: TagsOptions) -> list[int]:
+        """Of scores (crops, concepts) the most specific above the threshold, each with one friendly parent; best first.
 
         What the caller allows by name is shown itself, even where something more specific is.
         """
         vocabulary = self.vocabulary
+        scores = crops.max(axis=0)
         threshold = self.calibration.min_score if options.min_score is None else options.min_score
         allowed = self.keywords.find(options.allow)
         denied = vocabulary.with_descendants(self.keywords.find(options.deny))
         eligible = {int(place) for place in np.flatnonzero(scores >= threshold)} - denied - vocabulary.aliases
         if options.allow:
             eligible &= vocabulary.with_descendants(allowed)
-        tree = _Tree(vocabulary, self.calibration, scores, threshold, frozenset(eligible))
-        chosen = {place for root in vocabulary.roots for place in tree.most_specific(root)}
+        # Alternatives compete within a crop: another shows another thing.
+        trees = [_Tree(vocabulary, self.calibration, crop, threshold, frozenset(eligible)) for crop in crops]
+        chosen = {place for tree in trees for root in vocabulary.roots for place in tree.most_specific(root)}
+        # What one crop shows only in wider words may be clear in another.
+        chosen -= {above for place in chosen for above in vocabulary.ancestors[place]}
         for place in tuple(chosen):
             above = vocabulary.ancestors[place]
             chosen |= eligible.intersection(above[:1]) | eligible.intersection(allowed.intersection(above))
@@ -127,7 +132,7 @@ class TagsTask:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """The concepts of one picture with their scores; only `eligible` ones may be shown."""
+    """The concepts of one crop with their scores; only `eligible` ones may be shown."""
 
     vocabulary: Vocabulary
     calibration: Calibration

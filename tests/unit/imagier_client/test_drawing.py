@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from imagier.v1.annotator_pb2 import AnnotateResponse
 from imagier_client.codec import decode_annotation
@@ -154,7 +155,9 @@ def test_orientation_is_applied(tmp_path: Path, longest: int, drawn_high: int) -
         ("1", 1, "tiff", (255, 255, 255)),
         ("I;16", 32896, "png", (128, 128, 128)),
         ("CMYK", (0, 0, 0, 0), "jpg", (255, 255, 255)),
-        ("F", 0.0, "tiff", (0, 0, 0)),
+        ("F", 0.5, "tiff", (127, 127, 127)),
+        ("F", 100.0, "tiff", (100, 100, 100)),
+        ("I", 200, "tiff", (200, 200, 200)),
     ],
 )
 def test_any_kind_of_pixel(
@@ -164,6 +167,22 @@ def test_any_kind_of_pixel(
     Image.new(mode, (1000, 800), colour).save(picture)
     drawn = Image.open(Drawings(tmp_path, [picture]).draw(picture, annotation(BOX)))
     assert drawn.getpixel((900, 700)) == pytest.approx(seen, abs=2)
+
+
+def test_greys_of_more_than_8_bits_are_those_that_the_server_sees(tmp_path: Path) -> None:
+    """The range comes from a 12-bit TIFF's own mark, or from what is there."""
+
+    def drawn(values: tuple[float, float], kind: type, **options: object) -> list[int]:
+        picture = Image.fromarray(np.repeat(np.array([values], kind).repeat(500, 1), 800, 0))
+        picture.save(tmp_path / "x.tiff", **options)
+        copy = Image.open(Drawings(tmp_path, []).draw(tmp_path / "x.tiff", annotation()))
+        return [copy.getpixel(place)[0] for place in ((10, 400), (900, 400))]
+
+    assert drawn((2048, 4095), np.uint16, tiffinfo={281: 4095}) == [127, 255]
+    assert drawn((2048, 4095), np.uint16) == [7, 15]
+    assert drawn((2048, 4095), np.uint16, tiffinfo={281: 4000}) == [7, 15], "a mark that lies"
+    assert drawn((-1000.0, 1000.0), np.float32) == [0, 255]
+    assert drawn((5.0, 500.0), np.float32) == [0, 255]
 
 
 @pytest.mark.parametrize(("lettering", "ground"), [((255, 255, 255, 255), 0), ((20, 20, 20, 255), 255)])

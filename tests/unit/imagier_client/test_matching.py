@@ -54,7 +54,7 @@ def test_lines_of_json() -> None:
 
 
 def test_a_file_is_read_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = "\ufeffcat\r\n\n  Animals|Dogs \nmésange\n".encode()
+    content = "\ufeffcat\r\n\n[ ]\n  Animals|Dogs \nmésange\n".encode()
     (tmp_path / "keywords.txt").write_bytes(content + b"\xff\n")
     assert read(str(tmp_path / "keywords.txt")) == ["cat", "Animals|Dogs", "mésange", "\ufffd"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))

@@ -102,21 +102,42 @@ def test_a_picture_that_announces_30_000_by_30_000_in_a_few_kilobytes(decoder: D
             decode(decoder, made.png((wide, high), b"\0" * 5000, depth=1, colour=0))
 
 
-@pytest.mark.parametrize("fmt", ["GIF", "TIFF", "WEBP", "HEIC"])
+@pytest.mark.parametrize("fmt", ["GIF", "TIFF", "WEBP", "WEBP lossless", "WEBP extended", "AVIF", "HEIC"])
 def test_the_other_headers_lie_no_better(decoder: DecoderProcess, fmt: str) -> None:
     if fmt == "HEIC":
         image = heic(quadrants(), announced=(30_000, 30_000))
     else:
-        image = bytearray(encoded(quadrants(), fmt, **({"lossless": True} if fmt == "WEBP" else {})))
+        name, *how = fmt.split()
+        options = {"lossless": {"lossless": True}, "extended": {"exif": made.orientation(1)}}.get("".join(how), {})
+        image = bytearray(encoded(quadrants(), name, **options))
         if fmt == "GIF":
             image[6:10] = b"\xff\xff\xff\xff"
         elif fmt == "WEBP":
-            image[21:25] = b"\xff\xff\xff\x0f"  # 14 bits for each side
+            image[26:30] = b"\xff\x3f\xff\x3f"  # 14 bits for each side
+        elif fmt == "WEBP lossless":
+            image[21:25] = b"\xff\xff\xff\x0f"
+        elif fmt == "WEBP extended":
+            image[24:30] = b"\xff\x3f\0" * 2  # 16 384, less one
+        elif fmt == "AVIF":
+            at = image.index(b"ispe") + 8
+            image[at : at + 8] = struct.pack("!II", 16_000, 16_000)
         else:
             at = image.index(struct.pack("<HH", 256, 4) + b"\1\0\0\0") if struct.pack("<HH", 256, 4) in image else -1
             at = at if at >= 0 else image.index(struct.pack("<HH", 256, 3))
             image[at : at + 12] = struct.pack("<HHII", 256, 4, 1, 2**31)
-    assert refused(decoder, bytes(image))
+    assert ("longer than 30000" if fmt in {"GIF", "TIFF"} else "more than 100000000 pixels") in refused(
+        decoder, bytes(image)
+    )
+
+
+@pytest.mark.parametrize(("bits", "samples"), [(32, 3), (64, 1)], ids=["colours of float", "doubles"])
+def test_a_sound_file_that_is_not_read_is_not_called_broken_alone(
+    decoder: DecoderProcess, bits: int, samples: int
+) -> None:
+    picture = Image.fromarray(np.ones((2, 3), np.float32))
+    image = encoded(picture, "TIFF").replace(struct.pack("<HHII", 258, 3, 1, 32), struct.pack("<HHII", 258, 3, 1, bits))
+    image = image.replace(struct.pack("<HHII", 284, 3, 1, 1), struct.pack("<HHII", 277, 3, 1, samples))
+    assert "of a kind that is not read" in refused(decoder, image)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
@@ -207,6 +228,31 @@ def test_transparency_lies_on_paper(decoder: DecoderProcess) -> None:
 def test_float_tiff(decoder: DecoderProcess, values: list[float], expected: list[int]) -> None:
     image = encoded(Image.fromarray(np.array([values] * 3, np.float32)), "TIFF")
     assert near((decode(decoder, image)).pixels[1, :, 0], expected, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "marked", "expected"),
+    [
+        ([0, 2048, 4095], None, [0, 7, 15]),
+        ([0, 32896, 65535], None, [0, 128, 255]),
+        ([0, 2048, 4095], 4095, [0, 127, 255]),
+        ([0, 2048, 4095], 1000, [0, 7, 15]),
+        ([0, 0, 0], 0, [0, 0, 0]),
+    ],
+    ids=["dark", "full", "12 bits", "a mark that lies", "no light at all"],
+)
+def test_grey_tiff_of_16_bits(
+    decoder: DecoderProcess, values: list[int], marked: int | None, expected: list[int]
+) -> None:
+    grey = Image.fromarray(np.array([values] * 3, np.uint16))
+    image = encoded(grey, "TIFF", **({} if marked is None else {"tiffinfo": {281: marked}}))
+    assert near(decode(decoder, image).pixels[1, :, 0], expected, 1)
+
+
+def test_grey_tiff_of_12_bits(decoder: DecoderProcess) -> None:
+    image = encoded(Image.fromarray(np.array([[0xFFFF, 0]], np.uint16)), "TIFF")
+    image = image.replace(struct.pack("<HHII", 258, 3, 1, 16), struct.pack("<HHII", 258, 3, 1, 12))
+    assert near(decode(decoder, image).pixels[0, :, 0], [255, 239], 1), "two samples in three bytes: FFF F00"
 
 
 def test_float_tiff_with_a_hole_in_it(decoder: DecoderProcess) -> None:
@@ -311,6 +357,14 @@ def test_every_orientation_in_every_format(decoder: DecoderProcess, fmt: str, or
     assert near(colours(picture), QUADRANTS, 8)
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_heic_is_turned_by_its_container_and_not_by_its_exif(decoder: DecoderProcess, turns: int) -> None:
+    """ISO/IEC 23008-12, annex A: cameras write both, and turning twice would be wrong."""
+    plain = decode(decoder, heic(quadrants(), turns))
+    tagged = decode(decoder, heic(quadrants(), turns, exif=made.orientation(6)))
+    assert (tagged.pixels == plain.pixels).all()
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 255, 65535])
 def test_a_lying_orientation_is_ignored(decoder: DecoderProcess, orientation: int) -> None:
     picture = decode(decoder, encoded(quadrants(), exif=made.orientation(orientation)))
@@ -323,6 +377,24 @@ def test_a_lying_orientation_is_ignored(decoder: DecoderProcess, orientation: in
 def test_an_exif_bomb_does_not_keep_the_picture_from_being_read(decoder: DecoderProcess, bomb: str, fmt: str) -> None:
     options = {} if fmt == "PNG" else {"quality": 100}
     image = encoded(quadrants(), fmt, exif=made.exif_bombs()[bomb], **options)
+    assert near(colours(decode(decoder, image)), QUADRANTS, 8)
+
+
+@pytest.mark.parametrize("bomb", made.exif_bombs())
+@pytest.mark.parametrize("fmt", ["TIFF", "AVIF", "HEIC"])
+def test_nor_does_one_that_no_encoder_would_write(decoder: DecoderProcess, bomb: str, fmt: str) -> None:
+    block = made.exif_bombs()[bomb]
+    if fmt == "TIFF":
+        image = made.tiff(quadrants(), block)
+    elif fmt == "HEIC":
+        image = heic(quadrants(), exif=block)
+    else:
+        harmless = made.exif(extra=bytes(max(0, len(block) - 20)))
+        image = encoded(quadrants(), fmt, exif=harmless, quality=100)
+        image = image.replace(harmless[6:], block[6:].ljust(len(harmless) - 6, b"\0"))
+        if bomb in {"no header", "nothing"}:  # libavif's own rule
+            assert "broken" in refused(decoder, image)
+            return
     assert near(colours(decode(decoder, image)), QUADRANTS, 8)
 
 

@@ -18,6 +18,7 @@ from imagier_server.decode.decoder import Caps
 from imagier_server.decode.pool import DecoderPool
 from imagier_server.decode.process import (
     DecoderCrashedError,
+    DecoderInterruptedError,
     DecoderOverrunError,
     DecoderProcess,
     DecoderUnavailableError,
@@ -70,7 +71,12 @@ async def test_refusals_leave_the_worker_alive(pool: DecoderPool) -> None:
     assert sorted(pool.pids) == before
 
 
-async def test_a_crash_fails_its_own_picture_and_the_pool_heals(pool: DecoderPool) -> None:
+@pytest.mark.parametrize(
+    ("how", "error"), [(signal.SIGSEGV, DecoderCrashedError), (signal.SIGKILL, DecoderInterruptedError)]
+)
+async def test_a_death_fails_its_own_picture_and_the_pool_heals(
+    pool: DecoderPool, how: signal.Signals, error: type[Exception]
+) -> None:
     crashed = os.getpid()
 
     def crash(*_: int) -> float:
@@ -78,10 +84,10 @@ async def test_a_crash_fails_its_own_picture_and_the_pool_heals(pool: DecoderPoo
         nonlocal crashed
         children = {child.pid for child in psutil.Process().children()}
         crashed = (children - set(pool.pids)).pop()
-        os.kill(crashed, signal.SIGKILL)
+        os.kill(crashed, how)
         return 1.0
 
-    with pytest.raises(DecoderCrashedError):
+    with pytest.raises(error):
         await pool.decode(png(), crash, Lane.BULK)
     answers = await asyncio.gather(*(pool.decode(png(), whole, Lane.BULK) for _ in range(8)))
     assert [answer.width for answer in answers] == [64] * 8
@@ -89,7 +95,7 @@ async def test_a_crash_fails_its_own_picture_and_the_pool_heals(pool: DecoderPoo
     assert crashed not in pool.pids
 
 
-async def test_an_overrun_is_stopped() -> None:
+async def test_one_that_is_suspended_is_replaced() -> None:
     async with DecoderPool(1, Caps(1_000_000, 5_000), 2 << 30, 1.0, Metrics()) as pool:
 
         def stall(*_: int) -> float:
@@ -97,8 +103,16 @@ async def test_an_overrun_is_stopped() -> None:
             child.suspend()
             return 1.0
 
-        with pytest.raises(DecoderOverrunError):
+        with pytest.raises(DecoderInterruptedError):
             await pool.decode(png(), stall, Lane.BULK)
+        assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+
+
+async def test_an_overrun_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_PATIENCE", 200)  # the machine may be as busy as it likes
+    async with DecoderPool(1, Caps(100_000_000, 30_000), 2 << 30, 0.05, Metrics()) as pool:
+        with pytest.raises(DecoderOverrunError):
+            await pool.decode(png(8000, 8000), whole, Lane.BULK)
         assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
 
 

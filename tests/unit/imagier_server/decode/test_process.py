@@ -17,11 +17,12 @@ from imagier_server.decode.decoder import Caps
 from imagier_server.decode.formats import Format
 from imagier_server.decode.process import (
     DecoderCrashedError,
+    DecoderInterruptedError,
     DecoderOverrunError,
     DecoderProcess,
     DecoderUnavailableError,
 )
-from imagier_server.errors import ImageTooLargeError, InvalidImageError
+from imagier_server.errors import Code, ImageTooLargeError, InvalidImageError
 
 START = f"""#!{sys.executable}
 import struct, sys, time
@@ -79,11 +80,22 @@ def decode(decoder: DecoderProcess, seconds: float = 20.0) -> None:
         HEADER + "size(b'p', 10, 5); connection.send_bytes(b'x' * 151)",
         "sys.exit()",
         HEADER + "sys.exit()",
+        "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+        "import os, signal; os.kill(os.getpid(), signal.SIGSYS)",
+        "connection.close(); import signal; signal.pause()",
     ],
 )
 def test_lies_and_deaths_are_a_crash_and_never_more(start: Starter, answer: str) -> None:
     with pytest.raises(DecoderCrashedError):
         decode(start(GREETING + PICTURE + answer.replace("100, 50", "100, 10") + WAIT))
+
+
+def test_a_kill_from_outside_is_retryable(start: Starter) -> None:
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    for code in (PICTURE + killed, PICTURE + HEADER.replace("50", "10") + killed):
+        with pytest.raises(DecoderInterruptedError) as raised:
+            decode(start(GREETING + code))
+        assert (raised.value.code, raised.value.retry_after) == (Code.UNAVAILABLE, 2.0)
 
 
 def test_what_fits_is_a_picture(start: Starter) -> None:
@@ -92,7 +104,7 @@ def test_what_fits_is_a_picture(start: Starter) -> None:
     assert (picture.pixels.shape, picture.width, picture.height) == ((5, 10, 3), 100, 10)
 
 
-@pytest.mark.parametrize(
+STALLS = pytest.mark.parametrize(
     "answer",
     [
         "",
@@ -107,15 +119,47 @@ def test_what_fits_is_a_picture(start: Starter) -> None:
         ),
     ],
 )
+
+
+@STALLS
 def test_time_is_that_of_the_whole_decode(start: Starter, answer: str) -> None:
+    with pytest.raises(DecoderInterruptedError) as raised:
+        decode(start(GREETING + PICTURE + "import os, signal\n" + answer + "\nsignal.pause()"), 0.2)
+    assert (raised.value.code, raised.value.retry_after) == (Code.UNAVAILABLE, 2.0)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be as busy as it likes."""
+    monkeypatch.setattr(process, "_PATIENCE", 200)
+
+
+@STALLS
+@pytest.mark.usefixtures("patient")
+def test_one_that_works_all_the_time_overruns(start: Starter, answer: str) -> None:
+    busy = answer.replace("signal.pause()", "pass") + "\nwhile True: pass"
     with pytest.raises(DecoderOverrunError):
-        decode(start(GREETING + PICTURE + "import os, signal\n" + answer + "\nsignal.pause()"), 0.5)
+        decode(start(GREETING + PICTURE + "import os, signal\n" + busy), 0.2)
 
 
-def test_a_picture_that_is_not_taken_in_is_an_overrun(start: Starter) -> None:
+def test_a_picture_that_is_not_taken_in(start: Starter) -> None:
     decoder = start(GREETING + "import signal; signal.pause()")
+    with pytest.raises(DecoderInterruptedError):
+        decoder.decode(bytes(8 << 20), Format.PNG, lambda *_: 0.1, 0.2)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_picture_that_is_not_taken_in_by_one_that_works_is_an_overrun(start: Starter) -> None:
+    decoder = start(GREETING + "while True: pass")
     with pytest.raises(DecoderOverrunError):
-        decoder.decode(bytes(8 << 20), Format.PNG, lambda *_: 0.1, 0.5)
+        decoder.decode(bytes(8 << 20), Format.PNG, lambda *_: 0.1, 0.2)
+
+
+@pytest.mark.usefixtures("patient")
+def test_time_before_the_picture_does_not_count(start: Starter) -> None:
+    busy = "while time.process_time() < 0.5: pass\n"
+    answer = "size(b'h', 100, 10); connection.recv_bytes(); size(b'p', 10, 5); connection.send_bytes(b'x' * 150)"
+    decode(start(busy + GREETING + PICTURE + answer + WAIT), 0.4)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +167,7 @@ def test_a_picture_that_is_not_taken_in_is_an_overrun(start: Starter) -> None:
     [
         (worker.REFUSED + b"no numbers", InvalidImageError, "no numbers"),
         (worker.TOO_LARGE + b"\xff", ImageTooLargeError, "\ufffd"),
-        (worker.BROKEN, InvalidImageError, "broken or cut short"),
+        (worker.BROKEN, InvalidImageError, "broken, cut short, or of a kind that is not read"),
     ],
 )
 def test_refusals(start: Starter, answer: bytes, error: type[InvalidImageError], text: str) -> None:

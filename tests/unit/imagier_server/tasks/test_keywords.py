@@ -124,7 +124,8 @@ def test_the_language_of_a_keyword_decides_too(keywords: Keywords) -> None:
     assert match("papillon", "fr") == ["butterfly"]
     assert match("papillon", "en", "fr") == ["papillon", "butterfly"]
     assert match("n02124075", "zh") == ["Egyptian cat"], "an id has no language"
-    assert match("dogs", "tlh") == ["dog"], "English stands in"
+    assert match("chien", "de") == match("chien", "tlh") == ["dog"], "all languages, where none named is spoken"
+    assert match("chien", "de", "en") == [], "and else those that are"
 
 
 def test_too_many_and_too_long_are_refused_by_name(keywords: Keywords) -> None:

@@ -121,7 +121,7 @@ def test_an_alias_counts_for_its_parent_and_is_never_shown(task: TagsTask) -> No
 @pytest.mark.parametrize("seed", range(20))
 def test_no_answer_contradicts_itself(task: TagsTask, seed: int) -> None:
     vocabulary = task.vocabulary
-    scores = np.random.default_rng(seed).dirichlet(np.full(len(CLASSES), 0.4), size=3)
+    scores = np.random.default_rng(seed).dirichlet(np.full(len(CLASSES), 0.4), size=1)
     answer = task.finish({"scores": scores}, TagsOptions(min_score=0.05, max_tags=50), ("en",)).tags
     places = [vocabulary.index[tag.id] for tag in answer]
     assert places
@@ -136,15 +136,27 @@ def test_nothing_recognised_is_no_tag(task: TagsTask) -> None:
     assert tags(task, dict.fromkeys(CLASSES[:-1], 0.02)) == {}
 
 
-def test_of_several_crops_the_best_score_counts(task: TagsTask) -> None:
-    scores = np.concatenate([probabilities({"tabby": 0.9}), probabilities({"teapot": 0.8}), probabilities({})])
+def of_crops(task: TagsTask, *crops: dict[str, float]) -> dict[str, float]:
+    scores = np.concatenate([probabilities(crop) for crop in crops])
     answer = task.finish({"scores": scores}, TagsOptions(deny=("something else",)), ("en",))
-    assert {tag.id: round(tag.score, 2) for tag in answer.tags} == {
-        "cat": 0.9,
-        "tabby": 0.9,
-        "tableware": 0.8,
-        "teapot": 0.8,
-    }
+    return {tag.id: round(tag.score, 2) for tag in answer.tags}
+
+
+def test_of_several_crops_the_best_score_counts(task: TagsTask) -> None:
+    found = of_crops(task, {"tabby": 0.9}, {"tabby": 0.7, "teapot": 0.2}, {"teapot": 0.8}, {})
+    assert found == {"cat": 0.9, "tabby": 0.9, "tableware": 0.8, "teapot": 0.8}
+
+
+def test_alternatives_in_two_crops_are_two_things(task: TagsTask) -> None:
+    found = of_crops(task, {"Egyptian cat": 0.95}, {"malamute": 0.93})
+    assert found == {"cat": 0.95, "Egyptian cat": 0.95, "dog": 0.93, "malamute": 0.93}
+    assert of_crops(task, {"tabby": 0.9}, {"Siamese cat": 0.6}) == {"cat": 0.9, "tabby": 0.9, "Siamese cat": 0.6}
+
+
+def test_a_crop_that_is_unsure_adds_no_wider_words(task: TagsTask) -> None:
+    unsure = {"tabby": 0.4, "Egyptian cat": 0.35}
+    assert of_crops(task, unsure) == {"cat": 0.75, "animal": 0.75}
+    assert of_crops(task, unsure, {"tabby": 0.7}) == {"cat": 0.75, "tabby": 0.7}
 
 
 def test_scores_are_sharpened_as_measured(task: TagsTask) -> None:
