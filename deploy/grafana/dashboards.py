@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +21,13 @@ from grafana_foundation_sdk.models.dashboard import (
 
 HERE = Path(__file__).parent
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
-RATIO, SECONDS, BYTES, COUNT, PER_SECOND, YES, WATT = (
+RATIO, SECONDS, BYTES, COUNT, PER_SECOND, EVENTS, YES, WATT = (
     "percentunit",
     "s",
     "bytes",
     "short",
     "reqps",
+    "cps",
     "bool_yes_no",
     "watt",
 )
@@ -51,10 +53,11 @@ class Figure(Panel):
 
 
 class Choice(NamedTuple):
-    """A variable, `$name`: which values of that label of that metric are shown."""
+    """A variable, `$name`: which values of that label of that metric are shown. `everything` is All, if not each of them."""
 
     name: str
     metric: str
+    everything: str = ""
 
 
 def of(expression: str, *labels: str, text: str = "") -> Query:
@@ -80,6 +83,9 @@ def p95(histogram: str, *labels: str, where: str = "") -> Query:
     )
 
 
+# What is scraped and what rules record; Kubernetes' name for where it comes from is added to each in one place.
+METRIC = re.compile(r"\b((?:imagier|nv|process)_\w+|(?:task|instance|model):[\w:]+)(?:\{(.*?)\})?")
+NAMESPACE = 'namespace=~"$namespace"'
 GATEWAYS = "and on (job, instance) imagier_build_info"
 TASK = '{task=~"$task"}'
 MODEL = '{model=~"$model"}'
@@ -97,7 +103,9 @@ OVERVIEW = {
             COUNT,
             (
                 of(
-                    'count(ALERTS{alertstate="firing",alertname=~"Imagier.+",alertname!="ImagierWatchdog"}) or vector(0)'
+                    # Some are about no namespace.
+                    'count(ALERTS{namespace=~"$namespace|",alertstate="firing",alertname=~"Imagier.+",'
+                    'alertname!="ImagierWatchdog"}) or vector(0)'
                 ),
             ),
         ),
@@ -166,11 +174,11 @@ OVERVIEW = {
         ),
     ),
     "Pictures": (
-        Panel("Decoded", PER_SECOND, (rate("imagier_image_pixels_count", "format"),)),
+        Panel("Decoded", EVENTS, (rate("imagier_image_pixels_count", "format"),)),
         Panel("Size of the file, 95th percentile", BYTES, (p95("imagier_image_bytes", "format"),)),
         Panel("Pixels, 95th percentile", COUNT, (p95("imagier_image_pixels", "format"),)),
-        Panel("Not decoded", PER_SECOND, (rate("imagier_decoder_failures_total", "format", "reason"),)),
-        Panel("Decoders replaced", PER_SECOND, (rate("imagier_decoder_restarts_total", "instance"),)),
+        Panel("Not decoded", EVENTS, (rate("imagier_decoder_failures_total", "format", "reason"),)),
+        Panel("Decoders replaced", EVENTS, (rate("imagier_decoder_restarts_total", "instance"),)),
     ),
 }
 
@@ -217,7 +225,7 @@ TASKS = {
             SECONDS,
             (of(f"task:imagier_cpu_seconds:rate5m{TASK} / task:imagier_tasks:rate5m", "task"),),
         ),
-        Panel("Given up", PER_SECOND, (rate("imagier_cancelled_total", "stage"),)),
+        Panel("Given up", EVENTS, (rate("imagier_cancelled_total", "stage"),)),
     ),
 }
 
@@ -231,7 +239,7 @@ ENGINES = {
         Panel("Ready", YES, (of("min by (engine) (imagier_engine_ready)", "engine"),)),
         Panel("Models ready", YES, (of(f"min by (model) (imagier_model_ready{MODEL})", "model"),)),
         Panel("Attempts", PER_SECOND, (rate("imagier_engine_attempts_total", "engine", "code"),)),
-        Panel("Given up", PER_SECOND, (rate("imagier_engine_ejections_total"),)),
+        Panel("Given up", EVENTS, (rate("imagier_engine_ejections_total"),)),
         Panel("Second attempts", PER_SECOND, (rate("imagier_engine_retries_total", "outcome"),)),
         Panel("In flight", COUNT, (of("sum by (engine) (imagier_engine_in_flight_requests)", "engine"),)),
         Panel("Requests", PER_SECOND, (rate("imagier_engine_requests_total", "model", "code", where=MODEL),)),
@@ -283,8 +291,9 @@ def _build(name: str, rows: Mapping[str, tuple[Panel, ...]], choices: tuple[Choi
         .link(dashboard.DashboardLink("Imagier").type(DashboardLinkType.DASHBOARDS).tags(["imagier"]).keep_time(True))
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
     )
-    for choice in choices:
-        board.with_variable(
+    # Outside Kubernetes no series has a namespace, and `.*` matches none, too.
+    for choice in (Choice("namespace", "imagier_build_info", ".*"), *choices):
+        variable = (
             dashboard.QueryVariable(choice.name)
             .datasource(PROMETHEUS)
             .query(f"label_values({choice.metric}, {choice.name})")
@@ -293,6 +302,7 @@ def _build(name: str, rows: Mapping[str, tuple[Panel, ...]], choices: tuple[Choi
             .include_all(True)
             .current(VariableOption(selected=True, text="All", value="$__all"))
         )
+        board.with_variable(variable.all_value(choice.everything) if choice.everything else variable)
     for title, panels in rows.items():
         board.with_row(dashboard.Row(title))
         for panel in panels:
@@ -313,9 +323,14 @@ def _graph() -> timeseries.Panel:
 def _filled(drawn: stat.Panel | timeseries.Panel, panel: Panel) -> stat.Panel | timeseries.Panel:
     drawn.title(panel.title).unit(panel.unit).datasource(PROMETHEUS)
     for place, query in enumerate(panel.queries):
-        target = prometheus.Dataquery().expr(query.expression).legend_format(query.legend).ref_id("ABCDEF"[place])
+        expression = METRIC.sub(_in_namespace, query.expression)
+        target = prometheus.Dataquery().expr(expression).legend_format(query.legend).ref_id("ABCDEF"[place])
         drawn.with_target(target.instant() if isinstance(panel, Figure) else target.range())
     return drawn
+
+
+def _in_namespace(metric: re.Match[str]) -> str:
+    return f"{metric[1]}{{{','.join(filter(None, (NAMESPACE, metric[2])))}}}"
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ class Metrics:
             "decoder_failures", "Pictures that could not be decoded, by reason.", "format", "reason"
         )
         self.decoder_restarts = self._counter(
-            "decoder_restarts", "Decoder processes replaced after a crash or an overrun."
+            "decoder_restarts", "Decoder processes replaced: crashed, killed, or stopped after too long."
         )
 
         self.engines = self._gauge("engines", "Tritons known.")
@@ -209,7 +209,8 @@ class Metrics:
         label = address if address in self._engines or len(self._engines) < MAX_ENGINES else OTHER
         if label is not OTHER:
             self._engines.add(label)
-        self.engine_ready.labels(label)
+            # Several that share a series are neither ready nor not.
+            self.engine_ready.labels(label)
         self.engine_in_flight.labels(label)
         for code in CODES:
             self.engine_attempts.labels(label, code)

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two gateways, one stopped after the other: what is under way is answered, what is new goes to the other, nothing fails."""
+"""Two gateways, one stopped after the other: what is under way is answered, what is new goes to the other, nothing fails.
+
+Behind a list of addresses a gateway comes back where it was; behind a name, as in Kubernetes, another takes its place elsewhere.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Self
 
@@ -174,3 +179,39 @@ async def test_a_rolling_restart_of_two_fails_no_call_and_no_picture_of_a_stream
             await load.more()
             await gateways.start(number)
         await load.more()
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """DNS: whatever the name, it has these IPv4 addresses, and none of them may be remembered."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        end = data.index(0, 12) + 5  # the name ends with a 0; after it come the type and the class
+        found = self.addresses if data[end - 4 : end - 2] == b"\0\1" else []
+        header = data[:2] + struct.pack("!5H", 0x8180, 1, len(found), 0, 0)
+        answers = (struct.pack("!3HIH4s", 0xC00C, 1, 1, 0, 4, IPv4Address(each).packed) for each in found)
+        self._transport.sendto(header + data[12:end] + b"".join(answers), addr)
+
+
+async def test_two_replaced_behind_a_name_fail_no_call_and_no_picture_of_a_stream(gateways: Gateways) -> None:
+    port = (await gateways.start(1)).address.rpartition(":")[2]
+    await gateways.start(2, host="127.0.0.2", port=int(port))
+    name_server: NameServer
+    transport, name_server = await asyncio.get_running_loop().create_datagram_endpoint(
+        NameServer, local_addr=("127.0.0.1", 0)
+    )
+    name_server.addresses = ["127.0.0.1", "127.0.0.2"]
+    name = f"dns://127.0.0.1:{transport.get_extra_info('sockname')[1]}/gateways:{port}"
+    async with AsyncClient(name) as client, Load(client) as load:
+        for old, new in ((1, 3), (2, 4)):
+            await load.more()
+            await gateways.start(new, host=f"127.0.0.{new}", port=int(port))
+            name_server.addresses = [*name_server.addresses[1:], f"127.0.0.{new}"]
+            await gateways.stop(old)
+            await load.more()
+    transport.close()

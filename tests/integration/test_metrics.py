@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from fake_triton import FakeTriton, never, refusing, serving
 from imagier.v1 import annotator_pb2, keywords_pb2, tags_pb2
+from imagier_server.model_lock import read_lock
 from running_gateway import Gateway, gateway, picture, tags_and_text
 
 # What moves by itself, or by amounts that only a clock knows.
@@ -230,6 +234,87 @@ async def test_what_is_in_flight_and_what_is_refused_meanwhile(
             >= (lane("cancelled") | task("tags", "cancelled", "client_error") | engine("cancelled")).items()
         )
         assert gone['imagier_cancelled_total{stage="infer"}'] == 1
+
+
+async def test_what_runs_and_what_room_it_has(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> None:
+    room = {"in_flight": 3, "in_flight_bytes": 5 << 20, "decoders": 2}
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, **room) as running:
+        said = await samples(running)
+    expected = {
+        "imagier_in_flight_pictures_limit": 3,
+        "imagier_in_flight_bytes_limit": 5 << 20,
+        "imagier_decoders": 2,
+        f'imagier_build_info{{python="{platform.python_version()}",version="{version("imagier")}"}}': 1,
+    }
+    for model in read_lock(repository).values():
+        labels = f'digest="{model.source_digest[:12]}",model="{model.role}",version="{model.full_version}"'
+        expected[f"imagier_model_info{{{labels}}}"] = 1
+    assert said.items() >= expected.items()
+    assert sum(line.startswith(("imagier_build_info", "imagier_model_info")) for line in said) == len(expected) - 3
+
+
+async def test_a_decoder_that_is_held_up_and_then_killed(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int
+) -> None:
+    others = set(psutil.Process().children())
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, decoders=1) as running:
+        await running.until(ready=True)
+        (decoder,) = set(psutil.Process().children()) - others
+        image = picture()
+        calls: list[grpc.aio.Call] = []
+
+        async def held_up() -> None:
+            decoder.suspend()
+            calls.extend(running.stub.Annotate(only_tags(image)) for _ in range(3))
+            async with asyncio.timeout(10):
+                while await running.metric("imagier_decoder_waiting_pictures") < 2:
+                    pass
+
+        async def goes_on() -> None:
+            decoder.resume()
+            await asyncio.gather(*calls)
+
+        async def replaced() -> None:
+            decoder.kill()
+            psutil.wait_procs([decoder])
+            await running.stub.Annotate(only_tags(image))
+
+        held = {
+            "imagier_decoders_busy": 1,
+            "imagier_decoder_waiting_pictures": 2,
+            "imagier_in_flight_pictures": 3,
+            "imagier_in_flight_bytes": 3 * len(image),
+        }
+        assert await moved(running, held_up) == held
+        one = WITHOUT_TEXT | lane("ok") | engine("ok")
+        three = {line: 3 * count for line, count in one.items()}
+        assert await moved(running, goes_on) == three | {line: -count for line, count in held.items()}
+        assert await moved(running, replaced) == one | {"imagier_decoder_restarts_total": 1}
+
+
+async def test_a_second_attempt(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> None:
+    other = FakeTriton(fake.models, set(fake.loaded), dict(fake.behaviours))
+
+    async def leave(*call: Any) -> Any:
+        fake.loaded.clear()
+        return await refusing(grpc.StatusCode.UNAVAILABLE, "stopping")(*call)
+
+    fake.behaviours["tagger"] = leave
+    async with serving(fake) as first, serving(other) as second:
+        both = f"127.0.0.1:{first},127.0.0.1:{second}"
+        async with gateway(repository, 0, unused_tcp_port, engine=both) as running:
+            async with asyncio.timeout(20):
+                while await running.metric("imagier_engines_up") < 2:
+                    pass
+
+            async def each_in_turn() -> None:
+                await running.stub.Annotate(only_tags(picture()))
+                await running.stub.Annotate(only_tags(picture()))
+
+            seen = await moved(running, each_in_turn)
+            assert seen['imagier_engine_retries_total{outcome="sent"}'] == 1
+            assert seen['imagier_engine_requests_total{code="ok",model="tagger"}'] == 2
+            assert 'imagier_engine_retries_total{outcome="refused"}' not in seen
 
 
 async def test_an_engine_that_stops(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> None:

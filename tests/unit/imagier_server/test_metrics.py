@@ -30,6 +30,8 @@ def test_too_many_engines_share_what_is_left() -> None:
     labels = [metrics.add_engine(f"10.0.0.{number}:8001") for number in range(MAX_ENGINES + 5)]
     assert labels[MAX_ENGINES:] == [OTHER] * 5
     assert len(engines(metrics)) == MAX_ENGINES + 1
+    ready = {label: metrics.registry.get_sample_value("imagier_engine_ready", {"engine": label}) for label in labels}
+    assert ready == dict.fromkeys(labels, 0) | {OTHER: None}, "0 is an alert, and nobody sets the shared one"
     metrics.forget_engine(OTHER)
     assert OTHER in engines(metrics), "others may still share it"
     assert metrics.add_engine("10.0.0.0:8001") == "10.0.0.0:8001", "known already"
