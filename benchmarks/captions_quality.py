@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python benchmarks/captions_quality.py --captions DIR [--fit]`: BLEU, CIDEr and calibration on photographs never seen before.
+"""`python benchmarks/captions_quality.py --captions DIR [--source DIR [--fit]]`: BLEU, CIDEr and calibration of captions.
 
-DIR holds Flickr8k's `images-224.tar` and `captions.csv`; its validation split is read. BLEU-1, BLEU-4 and CIDEr are those of
-pycocoevalcap, on words as `[a-z0-9']+` finds them. Which captions count as right, captions_truth.py says. --fit writes what was
-fitted into model_repository/captioner/source/captioner.json.
+DIR holds Flickr8k's `images-224.tar` and `captions.csv`; its validation split is read, which no training reads. BLEU-1, BLEU-4 and
+CIDEr are those of pycocoevalcap, on words as `[a-z0-9']+` finds them. Which captions count as right, captions_truth.py says.
+
+Measured is the captioner that is installed, or with --source the decoder (decoder.safetensors, tokenizer.json) in a folder as
+training/captioner.py writes it, installed or not. --fit writes its calibration into captioner.json there.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import hashlib
 import io
 import json
 import tarfile
@@ -21,12 +24,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from captions_truth import read, right, words
+from imagier_server.export import flickr_captioner
+from imagier_server.export.caption_graph import build_captioner
 from imagier_server.model_lock import read_lock
 from imagier_server.tasks.caption import MODEL, Confidence, Speaker
 from PIL import Image
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from scipy.optimize import minimize
+from tokenizers import Tokenizer
 
 ROOT = Path(__file__).parents[1]
 BATCH = 8
@@ -48,9 +54,33 @@ def photographs(archive: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         }
 
 
-def captioned(repository: Path, speaker: Speaker, pictures: Sequence[np.ndarray]) -> list[tuple[str, float, int]]:
+def installed(repository: Path) -> tuple[bytes, Speaker, str]:
+    """The graph of the captioner in `repository`, what belongs to it, and its name."""
+    folder = repository / MODEL
+    name = read_lock(repository)[MODEL].full_version
+    return (folder / "1" / "model.onnx").read_bytes(), Speaker.load(folder / "assets"), name
+
+
+def built(source: Path) -> tuple[bytes, Speaker, str]:
+    """The same of the decoder in `source`, which need not have a captioner.json."""
+    weights = source / "decoder.safetensors"
+    graph = build_captioner(flickr_captioner.load(weights), flickr_captioner.SIDE, flickr_captioner.SEARCH)
+    speaker = Speaker(
+        Tokenizer.from_file(str(source / "tokenizer.json")),
+        side=flickr_captioner.SIDE,
+        languages=("en",),
+        end=flickr_captioner.END,
+        pad=flickr_captioner.PAD,
+        prefix="",
+        confidence=None,
+        min_score=0.5,
+    )
+    return graph.SerializeToString(), speaker, f"decoder {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+
+
+def captioned(graph: bytes, speaker: Speaker, pictures: Sequence[np.ndarray]) -> list[tuple[str, float, int]]:
     """(words, log-probability, tokens) of the best caption of each picture."""
-    session = onnxruntime.InferenceSession(str(repository / MODEL / "1" / "model.onnx"))
+    session = onnxruntime.InferenceSession(graph)
     said = []
     for start in range(0, len(pictures), BATCH):
         pixels = np.stack(
@@ -95,15 +125,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--captions", type=Path, required=True, metavar="DIR")
     parser.add_argument("--repository", type=Path, default=ROOT / "model_repository")
-    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--source", type=Path, metavar="DIR")
+    parser.add_argument("--fit", action="store_true", help="needs --source")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "captions_quality.json")
     arguments = parser.parse_args()
+    if arguments.fit and not arguments.source:
+        parser.error("--fit needs --source: of other captioners nothing is kept here")
 
     references = read(arguments.captions / "captions.csv", "validation")
     pictures = photographs(arguments.captions / "images-224.tar", list(references))
     names = sorted(pictures)
-    speaker = Speaker.load(arguments.repository / MODEL / "assets")
-    said = captioned(arguments.repository, speaker, [pictures[name] for name in names])
+    graph, speaker, model = built(arguments.source) if arguments.source else installed(arguments.repository)
+    said = captioned(graph, speaker, [pictures[name] for name in names])
 
     expected = {name: [" ".join(words(caption)) for caption in references[name]] for name in names}
     given = {name: [" ".join(words(text))] for name, (text, _, _) in zip(names, said, strict=True)}
@@ -116,8 +149,8 @@ def main() -> None:
     fold = np.arange(len(names)) % FOLDS
     unseen = np.zeros(len(names))
     for each in range(FOLDS):
-        model = fitted(features[fold != each], truth[fold != each])
-        unseen[fold == each] = [model.score(mean * tokens, int(tokens)) for mean, tokens in features[fold == each]]
+        fit = fitted(features[fold != each], truth[fold != each])
+        unseen[fold == each] = [fit.score(mean * tokens, int(tokens)) for mean, tokens in features[fold == each]]
     thresholds = {
         threshold: {
             "kept": round(float((unseen >= threshold).mean()), 3),
@@ -131,15 +164,21 @@ def main() -> None:
         min_score = min(
             (threshold for threshold, row in thresholds.items() if row["right"] >= WANTED), default=max(thresholds)
         )
-        source = arguments.repository / MODEL / "source" / "captioner.json"
-        card = json.loads(source.read_text("utf-8")) | {"confidence": asdict(confidence), "min_score": min_score}
-        source.write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+        card = {
+            "side": speaker.side,
+            "languages": speaker.languages,
+            "end": speaker.end,
+            "pad": speaker.pad,
+            "prefix": speaker.prefix,
+            "confidence": asdict(confidence),
+            "min_score": min_score,
+        }
+        (arguments.source / "captioner.json").write_text(json.dumps(card, indent=2) + "\n", "utf-8")
 
-    model = read_lock(arguments.repository)[MODEL]
     figures = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "data": "Flickr8k's validation split",
-        "model": model.full_version,
+        "model": model,
         "photographs": len(names),
         "BLEU-1": round(bleu[0], 4),
         "BLEU-4": round(bleu[3], 4),

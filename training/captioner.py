@@ -2,7 +2,7 @@
 """`python training/captioner.py --data DIR`: trains the default captioner's decoder, into model_repository/captioner/source.
 
 DIR holds Flickr8k's `images-224.tar` and `captions.csv`. About an hour on two cores, and 2 GB in --work for the features of the
-photographs and of their mirror images. Afterwards: benchmarks/captions_quality.py --fit, which measures and calibrates.
+photographs and of their mirror images. The model card, model_repository/captioner/source/README.md, says what to do afterwards.
 """
 
 from __future__ import annotations

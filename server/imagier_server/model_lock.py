@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 LOCK_NAME = "models.lock"
+PARTIAL_SUFFIX = ".partial"
+"""Of a file that an installation is writing."""
 
 
 class ModelLockError(ValueError):
@@ -99,7 +101,7 @@ def copy_repository(source: Path, target: Path) -> None:
     """
     files = [source / LOCK_NAME, *(path for role in read_lock(source) for path in (source / role).rglob("*"))]
     for path in files:
-        if path.is_file():
+        if path.is_file() and path.suffix != PARTIAL_SUFFIX:
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)

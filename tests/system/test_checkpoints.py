@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -12,10 +18,13 @@ import tiny_checkpoints
 import torch
 from imagier_server.export.caption_graph import build_captioner
 from imagier_server.export.caption_search import CaptionSearch
+from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.checkpoints import from_blip, from_florence, read_captioner
 from imagier_server.export.errors import ExportError
+from imagier_server.model_lock import read_lock, verify_files
 from tiny_checkpoints import DEVIATION, MEAN
 
+CONFIGS = Path(__file__).parents[2] / "model_repository"
 LIMIT = 8
 KINDS = pytest.mark.parametrize("kind", ["blip", "florence"])
 BEAMS = pytest.mark.parametrize("beams", [1, 3])
@@ -105,3 +114,27 @@ def test_another_checkpoint_is_refused(tmp_path, config, preprocessing, text):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(colours | preprocessing), "utf-8")
     with pytest.raises(ExportError, match=text):
         read_captioner(tmp_path)
+
+
+def test_a_checkpoint_is_installed_by_the_command(tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    tiny_checkpoints.save(tiny_checkpoints.blip(2.5), checkpoint, 8)
+    repository = tmp_path / "repository"
+    for role in CATALOGUE:
+        (repository / role).mkdir(parents=True)
+        shutil.copy(CONFIGS / role / "config.pbtxt", repository / role)
+    command = [Path(sys.executable).with_name("imagier"), "models", "install", f"captioner={checkpoint}"]
+    answer = subprocess.run([*command, "--repository", repository], check=False, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    digest = hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
+    assert answer.stdout.splitlines()[1:3] == [
+        "captioner: own-checkpoint, a checkpoint of one's own",
+        f"captioner: licence not stated, 0 MB, SHA-256 {digest}",
+    ]
+    assert "the tokens of transformers' generate on 4 photographs" in answer.stdout
+    model = read_lock(repository)["captioner"]
+    assert (model.full_version, model.licence) == (f"own-checkpoint {digest[:12]}", "not stated")
+    assert verify_files(repository) == {"captioner": ()}
+    config = (repository / "captioner/config.pbtxt").read_text("utf-8")
+    assert re.findall(r"dims: \[ (.*) \]", config) == ["8, 8, 3", "3, 30", "3", "8, 8, 3", "8, 8, 3"]
+    assert str(checkpoint) not in (repository / "models.lock").read_text("utf-8"), "it travels"

@@ -13,7 +13,15 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imagier_server.export.catalogue import ALTERNATIVES, CATALOGUE, CheckpointFolder, HubModel, ModelRow, captioner_of
+from imagier_server.export.catalogue import (
+    ALTERNATIVES,
+    CATALOGUE,
+    BundledFile,
+    CheckpointFolder,
+    HubModel,
+    ModelRow,
+    captioner_of,
+)
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
 from imagier_server.export.hub import download, look_up
@@ -27,7 +35,7 @@ class State(StrEnum):
     """How a role stands in a repository."""
 
     CURRENT = "current"
-    STALE = "stale"  # from other weights or an older recipe, or its files are not what was installed
+    STALE = "stale"  # from other weights, other files beside them or an older recipe, or its files are not what was installed
     MISSING = "missing"
 
 
@@ -82,7 +90,7 @@ def install_models(
                     f"{row.role}: left out, for research only: imagier models install {row.role} --accept research-only"
                 )
                 continue
-            if row.research_only:
+            if row.research_only or isinstance(row.source, CheckpointFolder):
                 on_progress(f"{row.role}: NOTICE: {row.terms}")
             if standing.row is row and standing.state is State.CURRENT:
                 on_progress(f"{row.role}: current")
@@ -134,8 +142,13 @@ def _standing(repository: Path, default: ModelRow, model: LockedModel | None) ->
     # The digest of what came from the hub or a folder is known only from there.
     sha256 = row.source.sha256 if row and row.source.sha256 else model.source_digest
     recipe = row.recipe if row else model.recipe
+    files = dict(model.files)
+    if row and isinstance(row.source, BundledFile):
+        # What lies beside its weights is installed as it is, and may change without them: a calibration does.
+        beside = Path(row.source.path).parent
+        files |= {f"{beside}/{Path(path).name}": file for path, file in model.files.items() if "/assets/" in path}
     same = (model.source_digest, model.recipe) == (sha256, recipe)
-    state = State.CURRENT if same and not damaged_files(repository, model) else State.STALE
+    state = State.CURRENT if same and not damaged_files(repository, replace(model, files=files)) else State.STALE
     return Standing(state, model.brand, model.version, row)
 
 
@@ -149,7 +162,8 @@ def _row(text: str) -> ModelRow:
     if choice in choices:
         return choices[choice]
     if choices and Path(choice).is_dir():
-        return captioner_of(CheckpointFolder(Path(choice)), "own-checkpoint", "not stated", "Your own.", "not stated")
+        terms = "Nobody has stated the terms of this checkpoint here: whether they allow your use is for you to know."
+        return captioner_of(CheckpointFolder(Path(choice)), "own-checkpoint", "not stated", terms, "not stated")
     known = ", ".join([CATALOGUE[role].brand, *choices, *(["or a folder"] if choices else [])])
     raise ExportError(f"{role} has no {choice}; there are: {known}")
 

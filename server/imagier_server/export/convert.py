@@ -65,8 +65,9 @@ def convert(row: ModelRow, weights: Path) -> Converted:
             model = build_captioner(captioner.decoder, captioner.side, captioner.options)
             assets |= assets_of(weights, captioner)
         case "captioner":
-            model = build_captioner(flickr_captioner.load(weights), flickr_captioner.SIDE, flickr_captioner.SEARCH)
-            assets |= {name: (weights.parent / name).read_bytes() for name in ("captioner.json", "tokenizer.json")}
+            network = flickr_captioner.load(weights)
+            assets |= flickr_captioner.assets_of(weights, network.decoder.shape.words)
+            model = build_captioner(network, flickr_captioner.SIDE, flickr_captioner.SEARCH)
         case _:
             raise ExportError(f"{row.role}: no conversion is known")
     model.producer_name, model.producer_version = "imagier", str(row.recipe)

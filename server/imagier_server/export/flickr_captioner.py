@@ -17,7 +17,10 @@ from torch.nn import functional
 
 from imagier_server.export.caption_search import SearchOptions
 from imagier_server.export.catalogue import CATALOGUE
+from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
+from imagier_server.model_lock import ModelLockError
+from imagier_server.tasks.caption import Speaker
 
 SIDE = 224
 CELLS = (SIDE // 32) ** 2
@@ -218,6 +221,21 @@ def load(weights: Path) -> FlickrCaptioner:
     decoder = FlickrDecoder(Shape(words=len(state["words.weight"])))
     decoder.load_state_dict(state)
     return FlickrCaptioner(load_backbone(), decoder).eval()
+
+
+def assets_of(weights: Path, words: int) -> dict[str, bytes]:
+    """What lies beside a decoder's `weights` and is installed with them, by file name.
+
+    Raises `ExportError` if the server could not read it, or if the tokenizer is not one of so many `words`.
+    """
+    try:
+        tokenizer = Speaker.load(weights.parent).tokenizer
+    except ModelLockError as error:
+        raise ExportError(f"captioner.json or tokenizer.json beside {weights.name} is damaged or missing") from error
+    specials = tuple(tokenizer.id_to_token(token) for token in range(len(SPECIALS)))
+    if (tokenizer.get_vocab_size(), specials) != (words, SPECIALS):
+        raise ExportError(f"tokenizer.json beside {weights.name} has not the {words} words of these weights")
+    return {name: (weights.parent / name).read_bytes() for name in ("captioner.json", "tokenizer.json")}
 
 
 def load_backbone() -> EfficientNet:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,8 @@ from imagier_server.export.errors import ExportError
 
 # The first that a checkpoint has. The second is a pickle: transformers reads no more than tensors from it.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def look_up(source: HubModel | CheckpointFolder) -> HubModel | CheckpointFolder:
@@ -27,6 +30,8 @@ def look_up(source: HubModel | CheckpointFolder) -> HubModel | CheckpointFolder:
         lfs = next((lfs for name in _WEIGHTS if (lfs := files.get(name))), None)
         if lfs is None or found.sha is None:
             raise ExportError(f"{source.name} has none of {', '.join(_WEIGHTS)} on the hub")
+        if _COMMIT.fullmatch(source.revision) and found.sha != source.revision:
+            raise ExportError(f"{source.name}: the hub answers with commit {found.sha}, pinned is {source.revision}")
         return replace(source, revision=found.sha, sha256=lfs.sha256, size=lfs.size)
     path = _weights(source.path)
     try:
@@ -72,5 +77,5 @@ def _hub(source: HubModel) -> Iterator[None]:
         raise ExportError(f"{error.name} is not installed; run: pip install 'imagier[captioners]'") from error
     try:
         yield
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError, RuntimeError) as error:  # the last is hf-xet's, whatever its transfer met
         raise ExportError(f"{source.name} cannot be had from the hub: {type(error).__name__}: {error}") from error

@@ -10,7 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from imagier_server.export.catalogue import ModelRow
-from imagier_server.model_lock import LOCK_NAME, LockedFile, LockedModel, read_lock, write_lock_text
+from imagier_server.model_lock import (
+    LOCK_NAME,
+    PARTIAL_SUFFIX,
+    LockedFile,
+    LockedModel,
+    read_lock,
+    write_lock_text,
+)
 
 GRAPH = "1/model.onnx"
 CONFIG = "config.pbtxt"
@@ -21,17 +28,12 @@ def install(
 ) -> LockedModel:
     """Installs `files` (paths relative to the role's folder) in `repository`, and `config` as its config.pbtxt. Raises `OSError`.
 
-    Everything is on the disk beside its target before the first file is renamed. Killed before that, nothing has changed; killed
-    between two renames, `models.lock` disowns what it finds, readiness says so and the next export repairs it. An engine
-    that has the old file open keeps it. One export at a time: the caller holds the repository.
+    Everything is on the disk beside its target before the first file is renamed. If the disk is full, nothing has changed and
+    nothing is left there. Killed before the first rename, nothing has changed; killed between two, `models.lock` disowns what it
+    finds, readiness says so and the next export repairs it. An engine that has the old file open keeps it. One export at a time:
+    the caller holds the repository.
     """
     folder = repository / row.role
-    # The config is not in the record: an operator may change its instances and threads.
-    everything = {**files} if config is None else {**files, CONFIG: config.encode()}
-    for path, content in everything.items():
-        _stage(folder / path, content)
-    for path in everything:
-        _put_in_place(folder / path)
     model = LockedModel(
         role=row.role,
         brand=row.brand,
@@ -48,9 +50,20 @@ def install(
         },
         tools=tools,
     )
-    lock = repository / LOCK_NAME
-    _stage(lock, write_lock_text(read_lock(repository) | {row.role: model}).encode())
-    _put_in_place(lock)
+    everything = {folder / path: content for path, content in files.items()}
+    if config is not None:
+        # It is not in the record: an operator may change its instances and threads.
+        everything[folder / CONFIG] = config.encode()
+    everything[repository / LOCK_NAME] = write_lock_text(read_lock(repository) | {row.role: model}).encode()
+    try:
+        for target, content in everything.items():
+            _stage(target, content)
+    except BaseException:
+        for target in everything:
+            _partial(target).unlink(missing_ok=True)
+        raise
+    for target in everything:
+        _put_in_place(target)
     return model
 
 
@@ -86,4 +99,4 @@ def _put_in_place(target: Path) -> None:
 
 def _partial(target: Path) -> Path:
     """Hidden, so that Triton takes it for no model; always the same, so that what a killed export left is overwritten."""
-    return target.with_name(f".{target.name}.partial")
+    return target.with_name(f".{target.name}{PARTIAL_SUFFIX}")

@@ -96,6 +96,7 @@ def test_whole_files_are_not_named(repository):
 
 def test_a_copy_has_what_is_installed_and_nothing_else(repository, tmp_path_factory):
     (repository / "tagger/config.pbtxt").write_text("a config", "utf-8")
+    (repository / "tagger/1/.model.onnx.partial").write_text("of an installation that was killed", "utf-8")
     (repository / "captioner").mkdir()
     (repository / "captioner/config.pbtxt").write_text("of a model that was never exported", "utf-8")
     target = tmp_path_factory.mktemp("volume")

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from imagier_server import export
 from imagier_server.export import ExportError, State
+from imagier_server.export.install import install
 from imagier_server.model_lock import LOCK_NAME
 
 CONFIGS = Path(__file__).parents[4] / "model_repository"
 ROLE = "text_line_orienter"
 GRAPH = f"{ROLE}/1/model.onnx"
+OWN_TERMS = "Nobody has stated the terms of this checkpoint here: whether they allow your use is for you to know."
 
 
 @pytest.fixture
@@ -80,6 +82,17 @@ def test_a_model_of_another_recipe_is_stale(exported, change):
     lock = exported / LOCK_NAME
     lock.write_text(lock.read_text("utf-8").replace('"recipe": 1', change), "utf-8")
     assert export.status(exported)[ROLE].state is State.STALE
+
+
+@pytest.mark.parametrize("name", ["captioner.json", "tokenizer.json"])
+def test_a_change_beside_the_weights_makes_a_model_stale(repository, name):
+    shutil.copytree(CONFIGS / "captioner/source", repository / "captioner/source")
+    beside = {name: repository / "captioner/source" / name for name in ("captioner.json", "tokenizer.json")}
+    files = {f"assets/{name}": path.read_bytes() for name, path in beside.items()}
+    install(repository, export.CATALOGUE["captioner"], files, {})
+    assert states(repository)["captioner"] is State.CURRENT
+    beside[name].write_bytes(beside[name].read_bytes() + b"\n")
+    assert states(repository)["captioner"] is State.STALE
 
 
 @pytest.mark.parametrize("stage", ["convert.convert", "verify.verify"])
@@ -156,3 +169,10 @@ def test_what_was_chosen_instead_of_the_default_is_kept(exported, monkeypatch):
 def test_a_brand_that_a_role_does_not_have_is_refused_with_those_there_are(repository):
     with pytest.raises(ExportError, match=f"{ROLE} has no cheaper; there are: ch_ppocr_mobile_v2.0_cls"):
         export.install_models(repository, [f"{ROLE}=cheaper"])
+
+
+def test_a_checkpoint_of_ones_own_comes_with_a_notice_that_its_terms_are_unknown(repository, tmp_path_factory):
+    lines: list[str] = []
+    with pytest.raises(ExportError, match="it is no checkpoint of transformers"):
+        export.install_models(repository, [f"captioner={tmp_path_factory.mktemp('empty')}"], on_progress=lines.append)
+    assert lines == [f"captioner: NOTICE: {OWN_TERMS}"]

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path.startswith(f"/api/models/{NAME}/revision/{COMMIT}"):
             siblings = [self.entry(path) for path in sorted(self.folder.iterdir())]
-            self.answer(json.dumps({"id": NAME, "sha": COMMIT, "siblings": siblings}).encode())
+            commit = "0" * 40 if self.fault == "moved" else COMMIT
+            self.answer(json.dumps({"id": NAME, "sha": commit, "siblings": siblings}).encode())
         else:
             self.resolve(body=True)
 
@@ -105,8 +106,26 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return repository
 
 
-def install(hub: type[Hub], repository: Path, wanted: str = "captioner=blip-base") -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("imagier"), "models", "install", wanted, "--repository", repository]
+IMAGIER = (Path(sys.executable).with_name("imagier"), "models")
+
+# hf-xet's way to fail, which needs the real hub's storage.
+BROKEN_TRANSFER = """
+import sys
+import huggingface_hub
+from imagier_server.commands import models
+
+def fail(*_, **__):
+    raise RuntimeError("Data processing error: CAS service error")
+
+huggingface_hub.hf_hub_download = fail
+sys.exit(models(sys.argv[1:]))
+"""
+
+
+def install(
+    hub: type[Hub], repository: Path, wanted: str = "captioner=blip-base", program: Sequence[str | Path] = IMAGIER
+) -> subprocess.CompletedProcess[str]:
+    command = [*program, "install", wanted, "--repository", repository]
     direct = {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "HF_HUB_DISABLE_XET": "1"}
     direct["TQDM_POSITION"] = "-1"  # a bar even though nobody sees it
     return subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | direct)
@@ -137,16 +156,27 @@ def test_it_says_what_it_takes_then_config_graph_assets_and_record_agree(hub, re
 
 
 @pytest.mark.parametrize(
-    ("fault", "text"), [("truncated", "cannot be had from the hub"), ("another", "arrived with SHA-256")]
+    ("fault", "program", "text"),
+    [
+        ("truncated", IMAGIER, "cannot be had from the hub"),
+        ("another", IMAGIER, "arrived with SHA-256"),
+        ("moved", IMAGIER, f"the hub answers with commit {'0' * 40}, pinned is {COMMIT}"),
+        (
+            "",
+            [sys.executable, "-c", BROKEN_TRANSFER],
+            "cannot be had from the hub: RuntimeError: Data processing error",
+        ),
+    ],
+    ids=["truncated", "another", "moved", "transfer"],
 )
-def test_a_broken_download_leaves_the_old_model_in_place(hub, repository, fault, text):
+def test_a_broken_download_leaves_the_old_model_in_place(hub, repository, fault, program, text):
     lock = repository / "models.lock"
     lock.write_text(
         lock.read_text("utf-8").replace('"recipe": 1', '"recipe": 0'), "utf-8"
     )  # older, so there is something to do
     before = content(repository)
     hub.fault = fault
-    answer = install(hub, repository, "captioner=blip-base")
+    answer = install(hub, repository, program=program)
     assert (answer.returncode, text in answer.stderr) == (1, True), answer.stderr
     assert content(repository) == before
 

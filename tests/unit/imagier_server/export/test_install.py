@@ -41,6 +41,21 @@ install(Path(sys.argv[1]), CATALOGUE["text_recognizer"], files, {})
 """
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+from imagier_server.export.catalogue import CATALOGUE
+from imagier_server.export.install import install
+
+files = {"1/model.onnx": b"new graph, longer", "assets/charset.txt": b"new charset"}
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    install(Path(sys.argv[1]), CATALOGUE["text_recognizer"], files, {})
+except OSError as error:
+    print(error.strerror)
+"""
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     (tmp_path / ROW.role).mkdir()
@@ -96,6 +111,15 @@ def test_the_next_export_repairs_what_a_killed_one_left(repository, renames):
     kill_after(repository, renames)
     install(repository, ROW, NEW, {})
     assert content(repository) == NEW
+    assert verify_files(repository) == {ROW.role: ()}
+    assert list(repository.rglob("*.partial")) == []
+
+
+@pytest.mark.parametrize("room", [8, 200], ids=["for no file", "not for the record"])
+def test_on_a_full_disk_nothing_has_changed_and_nothing_is_left(repository, room):
+    command = [sys.executable, "-c", FULL, repository, str(room)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "File too large\n"
+    assert content(repository) == OLD
     assert verify_files(repository) == {ROW.role: ()}
     assert list(repository.rglob("*.partial")) == []
 
