@@ -108,7 +108,8 @@ def vertical_pages() -> Iterator[tuple[str, DrawnPage]]:
                 lines.append(WrittenLine(said, ((right, size * 2), (right, y), (left, y), (left, size * 2))))
             page = DrawnPage(f"{language} {size}", image, tuple(line for line in lines if line.text))
             yield "columns of characters", page
-            yield "columns of characters, upside down", turned(page, 180)
+            for degrees in (90, 180, 270):
+                yield f"columns of characters, turned by {degrees}°", turned(page, degrees)
 
 
 def column_pages() -> Iterator[tuple[str, DrawnPage]]:

@@ -134,16 +134,17 @@ def errors(read: Sequence[Read], truth: Sequence[WrittenLine]) -> int:
     """Character edits to make what was read what was written.
 
     A line that was read belongs to the written line in whose box its middle is (the nearest if in none); what belongs to one is
-    joined from left to right.
+    joined in the direction in which that is written.
     """
-    parts: list[list[Read]] = [[] for _ in truth]
+    parts: list[list[tuple[float, str]]] = [[] for _ in truth]
     for line in read:
-        middle = tuple(np.mean(line.corners, axis=0))
-        inside = [cv2.pointPolygonTest(np.asarray(written.corners, np.float32), middle, True) for written in truth]
-        parts[int(np.argmax(inside))].append(line)
+        middle = np.mean(line.corners, axis=0)
+        inside = [cv2.pointPolygonTest(np.asarray(each.corners, np.float32), middle.tolist(), True) for each in truth]
+        nearest = int(np.argmax(inside))
+        along = np.subtract(truth[nearest].corners[1], truth[nearest].corners[0])
+        parts[nearest].append((float(middle @ along), line.text))
     return sum(
-        edits(" ".join(line.text for line in sorted(of, key=lambda line: line.corners[0][0])), written.text)
-        for of, written in zip(parts, truth, strict=True)
+        edits(" ".join(text for _, text in sorted(of)), written.text) for of, written in zip(parts, truth, strict=True)
     )
 
 

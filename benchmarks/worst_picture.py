@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python benchmarks/worst_picture.py`: what the worst pictures that are accepted cost a real server, in memory and time.
 
-Each has as many pixels as the default limit allows, in the formats that are dearest to decode, and is asked for tags and text.
+Each has as many pixels as the default limit allows, in the formats that are dearest to decode, or as much text as is read; and is
+asked for tags and text.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +23,10 @@ import grpc
 import psutil
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
 from imagier_client import samples
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from text_corpus import PROSE
+from text_languages import LANGUAGES
+from text_pages import font
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "integration")]
@@ -45,6 +50,27 @@ def print_of(size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
         for top in range(0, size[1], receipt.height):
             page.paste(receipt, (left, top))
     return page
+
+
+def written_on(texts: Sequence[str], face: ImageFont.FreeTypeFont, across: int, down: int) -> Image.Image:
+    """The largest page that is read at its full size, with a text at every `across` and `down` pixels."""
+    page = Image.new("RGB", (4000, 4000), "white")
+    draw, endless = ImageDraw.Draw(page), itertools.cycle(texts)
+    for top in range(20, page.height - down, down):
+        for left in range(20, page.width - across, across):
+            draw.text((left, top), next(endless), "black", face)
+    return page
+
+
+def long_lines() -> Image.Image:
+    """More lines than are read, each as wide as the recogniser's widest tensor."""
+    return written_on([" ".join(PROSE["en"])[:140]], font("sans", 13), 980, 15)
+
+
+def unread_words() -> Image.Image:
+    """More words than are read, in a script that is not, and each short enough to be tried in every direction."""
+    korean = next(language for language in LANGUAGES if language.tag == "ko")
+    return written_on(" ".join(korean.lines).split(), font("korean", 24), 100, 120)
 
 
 def few(picture: Image.Image, colours: int) -> Image.Image:
@@ -73,6 +99,8 @@ PICTURES: Mapping[str, Callable[[], bytes]] = {
     "HEIC of 400 tiles": lambda: heic(made.noise(512, 512), grid=(19, 20)),
     "JPEG full of print": lambda: made.encoded(print_of(), "JPEG", quality=70),
     "JPEG, panorama full of print": lambda: made.encoded(print_of((30_000, 3_333)), "JPEG", quality=70),
+    "PNG, long lines": lambda: made.encoded(long_lines()),
+    "PNG, words in a script that is not read": lambda: made.encoded(unread_words()),
     "PNG, 20 000 x 1": lambda: made.encoded(Image.new("RGB", (20_000, 1), "red")),
 }
 
@@ -114,7 +142,7 @@ def measure(server: Server, stub: annotator_pb2_grpc.AnnotatorServiceStub, image
     used = {process: cpu_seconds(process) for process in (gateway, decoder, *engine)}
     begin = time.perf_counter()
     try:
-        answer = stub.Annotate(request, timeout=120)
+        answer = stub.Annotate(request, timeout=300)
     except grpc.RpcError as error:
         row |= {"code": error.code().name, "error": error.details()}
     else:
@@ -137,6 +165,7 @@ def measure(server: Server, stub: annotator_pb2_grpc.AnnotatorServiceStub, image
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "worst_picture.json")
+    parser.add_argument("--only", choices=PICTURES, help="one picture, printed and not written")
     options = parser.parse_args()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -148,8 +177,8 @@ def main() -> None:
         grpc.insecure_channel(server.address, options=[("grpc.max_send_message_length", -1)]) as channel,
     ):
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
-        for name, make in PICTURES.items():
-            image = make()
+        for name in [options.only] if options.only else PICTURES:
+            image = PICTURES[name]()
             # A decoder of its own for each: address space never shrinks. The next picture finds the old one gone.
             for decoder in decoders(server):
                 decoder.kill()
@@ -159,6 +188,8 @@ def main() -> None:
             stub.Annotate(small)
             rows[name] = measure(server, stub, image)
             print(name, json.dumps(rows[name]), flush=True)
+    if options.only:
+        return
 
     def worst(column: str) -> dict[str, object]:
         name = max(rows, key=lambda each: float(str(rows[each].get(column, 0))))

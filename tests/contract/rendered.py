@@ -90,7 +90,7 @@ def worst_gibibytes(told: Mapping[str, str]) -> float:
         return float(told.get(name, Settings.model_fields[name].default))
 
     share = value("max_image_pixels") / Settings.model_fields["max_image_pixels"].default
-    pictures = value("decoders") * 1.6 + value("in_flight") * 0.15
+    pictures = value("decoders") * 1.6 + value("in_flight") * 0.2
     return pictures * share + value("in_flight_bytes") / 2**30 + 0.25
 
 

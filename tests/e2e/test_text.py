@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import made_pictures as made
+import numpy as np
+import onnxruntime
 import pytest
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, text_pb2
 from imagier_client import samples
 from imagier_client.fonts import font_for
+from imagier_server.tasks.text_boxes import find_boxes
 from PIL import Image, ImageDraw, ImageFont
-from real_server import encoded
+from real_server import REPOSITORY, encoded
 
 Stub = annotator_pb2_grpc.AnnotatorServiceStub
 LINES = (
@@ -62,6 +65,14 @@ def test_polygons_lie_in_the_picture_as_the_caller_sees_it(stub: Stub) -> None:
     assert end[0] == pytest.approx(begin[0], abs=6)
     assert end[1] < begin[1] - 250
     assert below[0] > begin[0] + 15
+
+
+@pytest.mark.parametrize(("side", "found"), [(1024, 1), (1408, 0)])
+def test_the_detector_alone_overlooks_small_letters_on_a_larger_canvas_than_our_tiles(side: int, found: int) -> None:
+    detector = onnxruntime.InferenceSession(REPOSITORY / "text_detector" / "1" / "model.onnx")
+    pixels = np.asarray(page(side, side, (200, 300), size=14))[np.newaxis]
+    (probability,) = detector.run(None, {"pixels": pixels})
+    assert len(find_boxes(probability[0], (1.0, 1.0), side, side)) == found
 
 
 def test_words_all_over_a_panorama(stub: Stub) -> None:

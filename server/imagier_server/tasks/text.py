@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -18,7 +19,16 @@ from imagier_server.tasks.reading_order import Corners, reading_order
 from imagier_server.tasks.task import LimitInfo, OptionInfo, Steps
 from imagier_server.tasks.text_boxes import MAX_LINES, Quads, find_boxes
 from imagier_server.tasks.text_directions import first_ways, other_ways, reading_quads
-from imagier_server.tasks.text_lines import HEIGHT, WIDTHS, Batch, Line, cut_lines, orienter_batches, recognizer_batches
+from imagier_server.tasks.text_lines import (
+    HEIGHT,
+    WIDTHS,
+    Batch,
+    Line,
+    orienter_batches,
+    orienter_pixels,
+    recognizer_batches,
+    recognizer_pixels,
+)
 from imagier_server.tasks.text_page import (
     MAX_PIXELS,
     View,
@@ -28,8 +38,17 @@ from imagier_server.tasks.text_page import (
     overview,
     reading_scale,
 )
-from imagier_server.tasks.text_reading import Character, join, likely_right, read_characters, split_words
+from imagier_server.tasks.text_reading import (
+    Character,
+    join,
+    letters_per_height,
+    likely_right,
+    read_characters,
+    split_words,
+)
 from imagier_server.timings import Stage
+
+T = TypeVar("T")
 
 DETECTOR, ORIENTER, RECOGNIZER = "text_detector", "text_line_orienter", "text_recognizer"
 MIN_CONFIDENCE = 0.5
@@ -37,7 +56,14 @@ MIN_CONFIDENCE = 0.5
 DOUBTFUL = 0.5
 """A line read with less confidence is read in other ways too."""
 
+FURTHER = 128
+"""Further ways are tried so many at a time, as long as some make sense: on a page in a script that is not read, none does."""
+
+WORTHWHILE = 0.1
+"""The part of them that has to make sense; of lines in a script that is not read, about one in a hundred seems to."""
+
 IN_FLIGHT = 4
+"""Requests of one picture at once. Only what these show is cut out of the page at a time."""
 
 _SCRIPTS = {"zh-Hans": "Hans", "zh-Hant": "Hant", "ja": "Jpan"}
 
@@ -50,6 +76,7 @@ class Reading:
     seen: float
     characters: Sequence[Character]
     text: str
+    density: float
     confidence: float
 
 
@@ -66,7 +93,7 @@ class TextTask:
     limits: ClassVar[tuple[LimitInfo, ...]] = (
         LimitInfo("page_pixels", MAX_PIXELS, "larger pictures are read at half their size, a quarter…"),
         LimitInfo("letter_height_pixels", 8, "lower letters are often misread"),
-        LimitInfo("lines", MAX_LINES, "no more are found in one picture"),
+        LimitInfo("lines", MAX_LINES, "of more, those at the top of the picture are read"),
         LimitInfo("line_length_heights", WIDTHS[-1] / HEIGHT, "longer lines are squeezed, and lose letters"),
     )
     optional: ClassVar[bool] = False
@@ -98,17 +125,20 @@ class TextTask:
         """Finds the lines, sees which way up they are, reads them. The models read all their languages at once."""
         page = picture.pixels
         quads = await self._find(page, steps)
-        lines = await steps.compute(Stage.PREPARE, cut_lines, page, reading_quads(quads))
+        quads = await steps.compute(Stage.PREPARE, reading_quads, quads)
+        lines = [Line(number, quad) for number, quad in enumerate(quads)]
         if not lines:
             return Text(())
-        batches = await steps.compute(Stage.PREPARE, orienter_batches, lines)
-        turned = await _infer_all(steps, ORIENTER, (batch.pixels for batch in batches))
+        turned = await _infer_all(steps, ORIENTER, orienter_batches(lines), partial(orienter_pixels, page))
         upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
         lines = await steps.compute(Stage.PREPARE, first_ways, lines, upside_down)
-        readings = await self._read(lines, steps)
-        doubtful = await steps.compute(Stage.PREPARE, _further_ways, page, readings)
-        if doubtful:
-            readings += await self._read(doubtful, steps)
+        readings = await self._read(page, lines, steps)
+        further = await steps.compute(Stage.PREPARE, _further_ways, readings)
+        while further:
+            again = await self._read(page, further[:FURTHER], steps)
+            readings += again
+            made_sense = sum(each.confidence >= DOUBTFUL for each in again)
+            further = further[FURTHER:] if made_sense >= WORTHWHILE * len(again) else []
         return await steps.compute(Stage.FINISH, finish, picture, readings, options)
 
     async def _find(self, page: Pixels, steps: Steps) -> Quads:
@@ -125,26 +155,27 @@ class TextTask:
             quads = await steps.compute(Stage.PREPARE, join_boxes, far, quads, max(farther.scale))
         return quads
 
-    async def _read(self, lines: Sequence[Line], steps: Steps) -> list[Reading]:
+    async def _read(self, page: Pixels, lines: Sequence[Line], steps: Steps) -> list[Reading]:
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
-        answers = await _infer_all(steps, RECOGNIZER, (batch.pixels for batch in batches))
-        return await steps.compute(Stage.FINISH, self._readings, lines, batches, answers)
+        answers = await _infer_all(steps, RECOGNIZER, batches, partial(recognizer_pixels, page))
+        return await steps.compute(Stage.FINISH, self._readings, batches, answers)
 
-    def _readings(self, lines: Sequence[Line], batches: Sequence[Batch], answers: Sequence[Tensors]) -> list[Reading]:
+    def _readings(self, batches: Sequence[Batch], answers: Sequence[Tensors]) -> list[Reading]:
         readings = []
         for batch, answer in zip(batches, answers, strict=True):
             rows = zip(batch.lines, answer["token_ids"], answer["confidences"], strict=True)
-            for line, token_ids, confidences in ((lines[index], *row) for index, *row in rows):
-                seen = batch.pixels.shape[2] / line.pixels.shape[1]
+            for line, token_ids, confidences in rows:
+                width = line.width
+                seen = batch.width / width
                 characters = read_characters(token_ids, confidences, self.charset, 1 / seen)
-                length = line.pixels.shape[1] / HEIGHT
-                confidence = likely_right(characters, length)
-                readings.append(Reading(line, seen, characters, join(characters), confidence))
+                density = letters_per_height(characters, width / HEIGHT)
+                confidence = likely_right(characters, density)
+                readings.append(Reading(line, seen, characters, join(characters), density, confidence))
         return readings
 
 
 async def _detect(page: Pixels, view: View, steps: Steps) -> Quads:
-    found = await _infer_all(steps, DETECTOR, (tile.canvas[np.newaxis] for tile in view.tiles))
+    found = await _infer_all(steps, DETECTOR, view.tiles, lambda tile: tile.canvas[np.newaxis])
 
     def boxes() -> Quads:
         height, width = page.shape[:2]
@@ -163,11 +194,11 @@ def _best(readings: Sequence[Reading]) -> list[Reading]:
     return list(best.values())
 
 
-def _further_ways(page: Pixels, readings: Sequence[Reading]) -> list[Line]:
+def _further_ways(readings: Sequence[Reading]) -> list[Line]:
     """The ways in which lines that made no sense so far have not been read."""
     read = {_way(reading.line) for reading in readings}
     doubtful = (reading.line for reading in _best(readings) if reading.confidence < DOUBTFUL)
-    return [way for line in doubtful for way in other_ways(page, line) if _way(way) not in read]
+    return [way for line in doubtful for way in other_ways(line) if _way(way) not in read]
 
 
 def _way(line: Line) -> tuple[int, float, float]:
@@ -184,35 +215,36 @@ def finish(picture: Picture, readings: Sequence[Reading], options: TextOptions) 
     lines = []
     for index in reading_order(corners):
         reading, outline = kept[index], corners[index]
-        words = _words(reading.characters, outline, reading.seen) if options.words else ()
+        words = _words(reading, outline) if options.words else ()
         lines.append(TextLine(reading.text, reading.confidence, _polygon(outline), words))
     return Text(tuple(lines))
 
 
-async def _infer_all(steps: Steps, model: str, pixels: Iterable[Pixels]) -> list[Tensors]:
-    """The answers to `pixels` (rows, height, width, 3) each, a few at a time; the first failure ends the others."""
+async def _infer_all(steps: Steps, model: str, parts: Sequence[T], pixels: Callable[[T], Pixels]) -> list[Tensors]:
+    """The answers to each part's `pixels` (rows, height, width, 3), a few at a time; the first failure ends the others."""
     slots = asyncio.Semaphore(IN_FLIGHT)
 
-    async def infer(each: Pixels) -> Tensors:
+    async def infer(part: T) -> Tensors:
         async with slots:
-            return await steps.infer(model, {"pixels": each})
+            return await steps.infer(model, {"pixels": await steps.compute(Stage.PREPARE, pixels, part)})
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(infer(each)) for each in pixels]
+            tasks = [group.create_task(infer(part)) for part in parts]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-def _words(characters: Sequence[Character], corners: Corners, seen: float) -> tuple[TextWord, ...]:
+def _words(reading: Reading, corners: Corners) -> tuple[TextWord, ...]:
     """The words of a line whose `corners` hold the first 1 / `seen` of what the recogniser saw."""
     begin, end = corners[[0, 3]], corners[[1, 2]]
     words = []
-    for word in split_words(characters):
-        first, last = (begin + (end - begin) * min(place * seen, 1.0) for place in (word[0].start, word[-1].end))
+    for word in split_words(reading.characters):
+        places = (min(place * reading.seen, 1.0) for place in (word[0].start, word[-1].end))
+        first, last = (begin + (end - begin) * place for place in places)
         outline = _polygon(np.stack([first[0], last[0], last[1], first[1]]))
-        words.append(TextWord(join(word), likely_right(word), outline))
+        words.append(TextWord(join(word), likely_right(word, reading.density), outline))
     return tuple(words)
 
 

@@ -23,6 +23,7 @@ MIN_REGION_SIDE = 3
 MIN_LINE_SIDE = 4
 UNCLIP = 1.6
 MAX_LINES = 1000
+"""Of one view, from its top: what a page with more goes without is at its lower end."""
 
 
 def find_boxes(probabilities: npt.NDArray[np.uint8], scale: tuple[float, float], width: int, height: int) -> Quads:
@@ -36,7 +37,7 @@ def find_boxes(probabilities: npt.NDArray[np.uint8], scale: tuple[float, float],
     text = cv2.dilate(np.greater(probabilities, TEXT).view(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(text, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     found = []
-    for contour in contours:
+    for contour in sorted(contours, key=lambda contour: cv2.boundingRect(contour)[1]):
         centre, (side, other), angle = cv2.minAreaRect(contour)
         if min(side, other) < MIN_REGION_SIDE:
             continue

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from imagier_server.messages import Pixels
 from imagier_server.tasks.text_boxes import Quads
-from imagier_server.tasks.text_lines import Line, cut_line
+from imagier_server.tasks.text_lines import Line
 
 CLEAR = 1.5
 """A box at least this many times as long as wide shows along which axis it reads."""
@@ -47,7 +46,7 @@ def reading_quads(quads: Quads) -> Quads:
 
 
 def first_ways(lines: Sequence[Line], upside_down: npt.NDArray[np.float32]) -> list[Line]:
-    """How each of `lines`, cut at `reading_quads`, is read first; `upside_down` is the orienter's word on each, 0 to 1.
+    """How each of `lines`, which lie at `reading_quads`, is read first; `upside_down` is the orienter's word on each, 0 to 1.
 
     Those that read along one axis stand as most of them do, by length. One of which the orienter says otherwise is there both ways.
     """
@@ -72,20 +71,16 @@ def first_ways(lines: Sequence[Line], upside_down: npt.NDArray[np.float32]) -> l
     return ways
 
 
-def other_ways(page: Pixels, line: Line) -> list[Line]:
-    """Further ways to read a line of `page` that made no sense: from its other end, and across if it is not long."""
+def other_ways(line: Line) -> list[Line]:
+    """Further ways to read a line that made no sense: from its other end, and across if it is not long."""
     (begin, end, _, below) = line.corners
     length, height = np.linalg.norm(end - begin), np.linalg.norm(below - begin)
-    across = (
-        [cut_line(page, line.number, np.roll(line.corners, turns, axis=0)) for turns in (1, 3)]
-        if max(length, height) < CROSSING * min(length, height)
-        else []
-    )
-    return [_turned(line), *across]
+    quarters = (2, 1, 3) if max(length, height) < CROSSING * min(length, height) else (2,)
+    return [_turned(line, each) for each in quarters]
 
 
-def _turned(line: Line) -> Line:
-    return Line(line.number, line.pixels[::-1, ::-1], np.roll(line.corners, 2, axis=0))
+def _turned(line: Line, quarters: int = 2) -> Line:
+    return Line(line.number, np.roll(line.corners, quarters, axis=0))
 
 
 def _main_axis(along: Vectors, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

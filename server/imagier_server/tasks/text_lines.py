@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.text_boxes import Quads
 
 HEIGHT = 48
 """Of a line, as both models see it."""
@@ -23,7 +23,7 @@ WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)
 ORIENTER_WIDTH = 192
 
 ORIENTER_SEES = 384
-"""Of a line, its first columns: squeezed whole into the orienter's width, one line in twenty was called wrongly; so, none."""
+"""Of a line, its first columns: squeezed whole into the orienter's width, a long line's letters are too narrow for it."""
 
 PADDING = 127
 """Grey, the graphs' zero: black and white cost more characters."""
@@ -37,34 +37,34 @@ ORIENTER_ROWS, RECOGNIZER_ROWS = 16, 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A line cut out of the page.
+    """A line of a page, which is cut out when a model is to see it: a page's lines can have many times its own pixels.
 
-    `number` is its place among the lines found; `pixels` (48, width, 3) show it along its reading direction; `corners` (4, x and y)
-    are in the page, from where reading begins, clockwise as read.
+    `number` is its place among the lines found; `corners` (4, x and y) are in the page, from where reading begins, clockwise
+    as read.
     """
 
     number: int
-    pixels: Pixels
     corners: npt.NDArray[np.float32]
+
+    @property
+    def width(self) -> int:
+        """In pixels, once it is `HEIGHT` high."""
+        across, down = _sides(self.corners)
+        return min(max(math.ceil(HEIGHT * across / down), 1), WIDTHS[-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Some lines (by index) in one tensor: `pixels` (lines, 48, width, 3)."""
+    """Lines that share a request, as wide as that."""
 
-    lines: tuple[int, ...]
-    pixels: Pixels
-
-
-def cut_lines(page: Pixels, quads: Quads) -> list[Line]:
-    """The lines at `quads` in `page`, numbered; see `cut_line`."""
-    return [cut_line(page, number, quad) for number, quad in enumerate(quads)]
+    lines: tuple[Line, ...]
+    width: int
 
 
-def cut_line(page: Pixels, number: int, quad: npt.NDArray[np.float32]) -> Line:
-    """The line at `quad` (4, x and y) in `page`; the first edge of `quad` is the upper one as read."""
+def cut_line(page: Pixels, line: Line) -> Pixels:
+    """`line` as `page` shows it, (48, its width, 3), along its reading direction."""
+    quad, columns = line.corners, line.width
     (width, height) = _sides(quad)
-    columns = min(max(math.ceil(HEIGHT * width / height), 1), WIDTHS[-1])
     (left, top), (right, bottom) = quad.min(axis=0).tolist(), quad.max(axis=0).tolist()
     if (right - left) * (bottom - top) < STRAIGHT * width * height:
         # Most boxes: a plain resize takes a fifth of the time of a warp.
@@ -91,7 +91,7 @@ def cut_line(page: Pixels, number: int, quad: npt.NDArray[np.float32]) -> Line:
         transform = cv2.getAffineTransform(corners - 0.5, place[[0, 1, 3]] - 0.5)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         pixels = cv2.warpAffine(page, transform, (columns, HEIGHT), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return Line(number, np.asarray(pixels, np.uint8), quad)
+    return np.asarray(pixels, np.uint8)
 
 
 def _sides(quad: npt.NDArray[np.float32]) -> tuple[float, float]:
@@ -101,33 +101,35 @@ def _sides(quad: npt.NDArray[np.float32]) -> tuple[float, float]:
 
 
 def orienter_batches(lines: Sequence[Line]) -> list[Batch]:
-    """The beginnings of the lines, as the orienter wants them: squeezed into its width if longer, padded if shorter."""
-    beginnings = (line.pixels[:, :ORIENTER_SEES] for line in lines)
-    narrow = [
-        np.asarray(cv2.resize(pixels, (min(pixels.shape[1], ORIENTER_WIDTH), HEIGHT)), np.uint8)
-        for pixels in beginnings
-    ]
-    return [
-        _batch(range(at, min(at + ORIENTER_ROWS, len(lines))), narrow, ORIENTER_WIDTH)
-        for at in range(0, len(lines), ORIENTER_ROWS)
-    ]
+    """The lines in their order."""
+    return _batches(lines, ORIENTER_WIDTH, ORIENTER_ROWS)
 
 
 def recognizer_batches(lines: Sequence[Line]) -> list[Batch]:
-    """The lines padded to the recogniser's widths."""
-    pixels = [line.pixels for line in lines]
-    by_width: dict[int, list[int]] = {}
-    for index, line in enumerate(pixels):
-        by_width.setdefault(next(width for width in WIDTHS if width >= line.shape[1]), []).append(index)
-    return [
-        _batch(indices[at : at + RECOGNIZER_ROWS], pixels, width)
-        for width, indices in sorted(by_width.items())
-        for at in range(0, len(indices), RECOGNIZER_ROWS)
-    ]
+    """The lines by the recogniser's widths."""
+    by_width: dict[int, list[Line]] = {}
+    for line in lines:
+        by_width.setdefault(WIDTHS[bisect_left(WIDTHS, line.width)], []).append(line)
+    return [batch for width, each in sorted(by_width.items()) for batch in _batches(each, width, RECOGNIZER_ROWS)]
 
 
-def _batch(indices: Sequence[int], pixels: Sequence[Pixels], width: int) -> Batch:
-    rows = np.full((len(indices), HEIGHT, width, 3), PADDING, np.uint8)
-    for row, index in zip(rows, indices, strict=True):
-        row[:, : pixels[index].shape[1]] = pixels[index]
-    return Batch(tuple(indices), rows)
+def orienter_pixels(page: Pixels, batch: Batch) -> Pixels:
+    """The beginnings of the lines (lines, 48, 192, 3): squeezed into the orienter's width if longer, padded if shorter."""
+    beginnings = (cut_line(page, line)[:, :ORIENTER_SEES] for line in batch.lines)
+    return _padded(batch, (cv2.resize(each, (min(each.shape[1], ORIENTER_WIDTH), HEIGHT)) for each in beginnings))
+
+
+def recognizer_pixels(page: Pixels, batch: Batch) -> Pixels:
+    """The lines padded to the batch's width (lines, 48, width, 3)."""
+    return _padded(batch, (cut_line(page, line) for line in batch.lines))
+
+
+def _batches(lines: Sequence[Line], width: int, rows: int) -> list[Batch]:
+    return [Batch(tuple(lines[at : at + rows]), width) for at in range(0, len(lines), rows)]
+
+
+def _padded(batch: Batch, pixels: Iterable[npt.NDArray[np.generic]]) -> Pixels:
+    padded = np.full((len(batch.lines), HEIGHT, batch.width, 3), PADDING, np.uint8)
+    for row, each in zip(padded, pixels, strict=True):
+        row[:, : each.shape[1]] = each
+    return padded

@@ -29,7 +29,7 @@ ENLARGED = 4.0
 CANVAS_SIDES = (736, 832, 928, 1024)
 """The detector's heights and widths: few, so that a graph's memory is laid out once for each; multiples of its stride of 32.
 
-No larger: a line or two on a large canvas is overlooked (one line of 14 pixels: found on 1024 x 1024, not on 1408 x 1408).
+No larger: a line of small letters on a large canvas is overlooked (of 14 pixels: found on 1024 x 1024, not on 1408 x 1408).
 """
 
 OVERLAP = 128

@@ -85,10 +85,17 @@ def join(characters: Sequence[Character]) -> str:
     return "".join(each.text for each in characters)
 
 
-def likely_right(characters: Sequence[Character], length: float = 0.0) -> float:
+def letters_per_height(characters: Sequence[Character], length: float) -> float:
+    """How densely `characters` stand on a line of that `length` in heights: few are what is left of a script that is not read."""
+    visible = (each.text[0] for each in characters if not each.text.isspace())
+    letters = sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in visible)
+    return min(letters / max(length - _ENDS, 0.3), _DENSE)
+
+
+def likely_right(characters: Sequence[Character], density: float = _DENSE) -> float:
     """The part of the characters that is probably right, 0 to 1: what stands as the confidence of a line or a word.
 
-    `length` is that of the line, in heights: few letters on a long line are what is left of a script that the model does not read.
+    `density` is the `letters_per_height` of the whole line, also for a word of it.
     A logistic regression on the mean of the characters' logits and on the letters for each height of line, fitted on drawn lines
     of 28 languages in ten scripts, clean and worn (docs/text.md). The recogniser's own probabilities say 0.9 of nonsense.
     """
@@ -97,6 +104,4 @@ def likely_right(characters: Sequence[Character], length: float = 0.0) -> float:
         return 0.0
     sure = (min(max(each.confidence, _LEAST), 1 - _LEAST) for each in visible)
     logit = sum(math.log(probability / (1 - probability)) for probability in sure) / len(visible)
-    letters = sum(2 if unicodedata.east_asian_width(each.text[0]) in "WF" else 1 for each in visible)
-    density = min(letters / max(length - _ENDS, 0.3), _DENSE)
     return 1 / (1 + math.exp(-(_SURE * logit + _FULL * math.log(density / _DENSE) + _BIAS)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from imagier_server.errors import EngineUnavailableError, InvalidRequestError
 from imagier_server.messages import Picture, Text, TextOptions
 from imagier_server.tasks.task import Task
-from imagier_server.tasks.text import DETECTOR, IN_FLIGHT, ORIENTER, RECOGNIZER, TextTask
+from imagier_server.tasks.text import DETECTOR, FURTHER, IN_FLIGHT, ORIENTER, RECOGNIZER, TextTask
 from imagier_server.tasks.text_lines import HEIGHT, ORIENTER_ROWS, ORIENTER_WIDTH, RECOGNIZER_ROWS, WIDTHS
 from imagier_server.tasks.text_page import CANVAS_SIDES
 
@@ -125,6 +126,45 @@ def test_what_makes_no_sense_is_read_from_the_other_end_too():
     assert [model for model, _ in unsure.asked].count(RECOGNIZER) == 2
 
 
+MANY = [(20 + 240 * x, 20 + 12 * y, 220 + 240 * x, 26 + 12 * y) for x in range(3) for y in range(60)]
+
+
+def rows_read(models: Scripted) -> int:
+    return sum(shape[0] for model, shape in models.asked if model == RECOGNIZER)
+
+
+def test_on_a_page_that_makes_no_sense_few_lines_are_read_from_the_other_end_too():
+    models = Scripted(MANY, confidence=0.49)
+    read(models)
+    assert rows_read(models) == len(MANY) + FURTHER < 2 * len(MANY)
+
+
+@dataclass
+class SureIfDarkFirst(Scripted):
+    """Models that make sense only of lines that begin where the page is dark."""
+
+    async def infer(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        answer = dict(await super().infer(model, inputs))
+        if model == RECOGNIZER:
+            answer["confidences"] = np.where(inputs["pixels"][:, :1, :1, 0] < 100, answer["confidences"], 0.1)[:, 0]
+        return answer
+
+
+def test_where_lines_make_sense_from_the_other_end_all_are_read_from_there():
+    pixels = np.zeros((800, 800, 3), np.uint8)
+    pixels[:, np.arange(800) % 240 < 120] = 255
+    models = SureIfDarkFirst(MANY)
+    text = asyncio.run(TASK.run(Picture(pixels, 800, 800), DEFAULTS, (), models))
+    assert len(text.lines) == len(MANY) > FURTHER
+    assert all(line.polygon[0].x > line.polygon[1].x for line in text.lines)
+
+
+def test_a_word_is_no_surer_than_its_lines_few_letters():
+    (line,) = read(Scripted([(100, 100, 700, 120)], tokens=[1]), TextOptions(words=True, min_confidence=0.0)).lines
+    assert line.confidence < 0.5
+    assert [word.confidence for word in line.words] == [line.confidence]
+
+
 def test_small_print_is_looked_at_closer():
     def looks(height: int) -> int:
         models = Scripted([(100, 100, 900, 100 + height)])
@@ -145,6 +185,19 @@ def test_requests_of_one_picture_are_bounded():
     models = Scripted(cores)
     assert len(read(models).lines) == len(cores)
     assert 1 < models.most_at_once <= IN_FLIGHT
+
+
+def test_of_a_page_full_of_long_lines_few_are_cut_out_at_a_time():
+    page = Picture(np.zeros((2000, 2000, 3), np.uint8), 2000, 2000)
+    models = Scripted([(80, y, 750, y + 3) for y in range(0, 832, 6)], tokens=[])  # on each of nine tiles
+    tracemalloc.start()
+    try:
+        asyncio.run(TASK.run(page, DEFAULTS, (), models))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(shape[0] for _, shape in models.asked if shape[2] == WIDTHS[-1]) > 900
+    assert peak < 64 << 20  # together they are 1000 * 48 * 2560 * 3 bytes
 
 
 @pytest.mark.parametrize("model", [DETECTOR, ORIENTER, RECOGNIZER])

@@ -12,8 +12,6 @@ from imagier_server.tasks.text_lines import HEIGHT, Line, cut_line
 
 pytestmark = pytest.mark.unit
 
-PAGE = np.zeros((400, 400, 3), np.uint8)
-
 
 def box(x: float, y: float, width: float, height: float) -> np.ndarray:
     """Corners of a line that reads rightwards."""
@@ -61,7 +59,7 @@ def test_nothing_has_no_direction():
 
 
 def lines(*corners: np.ndarray) -> list[Line]:
-    return [cut_line(PAGE, number, each) for number, each in enumerate(corners)]
+    return [Line(number, each) for number, each in enumerate(corners)]
 
 
 def ways(upside_down: list[float], *corners: np.ndarray) -> list[tuple[int, bool]]:
@@ -106,15 +104,14 @@ def test_each_axis_votes_for_itself():
 
 def test_turning_turns_pixels_and_corners():
     page = np.random.default_rng(1).integers(0, 255, (HEIGHT, 250, 3), np.uint8)
-    line = cut_line(page, 0, box(0, 0, 250, HEIGHT))
+    line = Line(0, box(0, 0, 250, HEIGHT))
     _, other = first_ways([line], np.ones(1, np.float32))
-    assert np.array_equal(other.pixels, line.pixels[::-1, ::-1])
+    assert np.array_equal(cut_line(page, other), page[::-1, ::-1])
     assert other.corners[0].tolist() == [250, HEIGHT]
     assert other.corners[2].tolist() == [0, 0]
 
 
 def test_what_makes_no_sense_is_read_from_the_other_end_and_a_square_across_too():
-    (long,) = lines(box(10, 10, 200, 20))
-    assert [way.corners[0].tolist() for way in other_ways(PAGE, long)] == [[210, 30]]
-    (square,) = lines(box(10, 10, 30, 20))
-    assert sorted(way.corners[0].tolist() for way in other_ways(PAGE, square)) == [[10, 30], [40, 10], [40, 30]]
+    long, square = lines(box(10, 10, 200, 20), box(10, 10, 30, 20))
+    assert [way.corners[0].tolist() for way in other_ways(long)] == [[210, 30]]
+    assert sorted(way.corners[0].tolist() for way in other_ways(square)) == [[10, 30], [40, 10], [40, 30]]

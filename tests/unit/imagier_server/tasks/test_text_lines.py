@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 from imagier_server.tasks.text_lines import (
     HEIGHT,
+    ORIENTER_ROWS,
     ORIENTER_SEES,
     ORIENTER_WIDTH,
     PADDING,
     RECOGNIZER_ROWS,
     WIDTHS,
+    Batch,
     Line,
     cut_line,
     orienter_batches,
+    orienter_pixels,
     recognizer_batches,
+    recognizer_pixels,
 )
 
 pytestmark = pytest.mark.unit
@@ -31,19 +35,18 @@ def page() -> np.ndarray:
     return np.dstack([x, y, np.zeros_like(x)]).astype(np.uint8)
 
 
-def line(width: int, number: int = 0, level: int = 200) -> Line:
-    return Line(number, np.full((HEIGHT, width, 3), level, np.uint8), quad(0, 0, width, HEIGHT))
+def line(width: int, number: int = 0) -> Line:
+    return Line(number, quad(0, 0, width, HEIGHT))
 
 
 def test_a_box_of_the_lines_own_height_is_cut_as_it_is():
-    cut = cut_line(page(), 0, quad(10, 20, 110, 20 + HEIGHT))
-    assert np.array_equal(cut.pixels, page()[20 : 20 + HEIGHT, 10:110])
-    assert np.array_equal(cut.corners, quad(10, 20, 110, 20 + HEIGHT))
+    pixels = cut_line(page(), Line(0, quad(10, 20, 110, 20 + HEIGHT)))
+    assert np.array_equal(pixels, page()[20 : 20 + HEIGHT, 10:110])
 
 
 def test_other_heights_are_scaled():
-    cut = cut_line(page(), 0, quad(10, 20, 110, 44))
-    assert cut.pixels.shape == (HEIGHT, 200, 3)
+    pixels = cut_line(page(), Line(0, quad(10, 20, 110, 44)))
+    assert pixels.shape == (HEIGHT, 200, 3)
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -53,41 +56,50 @@ def test_a_line_is_cut_in_the_direction_of_its_first_edge(turns: int, skew: floa
     corners = quad(60, 40, 140, 100)
     corners[:, 0] += skew * np.array([1, 1, -1, -1])
     corners = np.roll(corners, -turns, axis=0)
-    cut = cut_line(page(), 7, corners)
-    assert cut.number == 7
-    assert np.array_equal(cut.corners, corners)
-    height, width = cut.pixels.shape[:2]
+    pixels = cut_line(page(), Line(0, corners))
+    height, width = pixels.shape[:2]
+    assert width == Line(0, corners).width
     assert width == pytest.approx(HEIGHT * (80 / 60 if turns % 2 == 0 else 60 / 80), rel=0.2)
     # The page's colours are its coordinates: what is seen at the line's corners is where the corners are.
-    seen = [cut.pixels[y, x, :2].astype(int) for y, x in ((2, 2), (2, width - 3), (height - 3, width - 3))]
+    seen = [pixels[y, x, :2].astype(int) for y, x in ((2, 2), (2, width - 3), (height - 3, width - 3))]
     for pixel, corner in zip(seen, corners, strict=False):
         assert np.abs(pixel - corner).max() < 9
 
 
 def test_a_very_long_line_is_squeezed_into_the_widest_tensor():
-    cut = cut_line(np.zeros((200, 4000, 3), np.uint8), 0, quad(0, 0, 4000, 10))
-    assert cut.pixels.shape[1] == WIDTHS[-1]
+    pixels = cut_line(np.zeros((200, 4000, 3), np.uint8), Line(0, quad(0, 0, 4000, 10)))
+    assert pixels.shape[1] == WIDTHS[-1]
 
 
 def test_lines_are_padded_to_the_next_width():
     (batch,) = recognizer_batches([line(100)])
-    assert batch.pixels.shape == (1, HEIGHT, WIDTHS[0], 3)
-    assert (batch.pixels[0, :, :100] == 200).all()
-    assert (batch.pixels[0, :, 100:] == PADDING).all()
+    pixels = recognizer_pixels(np.full((HEIGHT, 100, 3), 200, np.uint8), batch)
+    assert pixels.shape == (1, HEIGHT, WIDTHS[0], 3)
+    assert (pixels[0, :, :100] == 200).all()
+    assert (pixels[0, :, 100:] == PADDING).all()
 
 
 def test_lines_of_one_width_share_a_batch_up_to_the_models_limit():
     lines = [line(100, number) for number in range(RECOGNIZER_ROWS + 1)] + [line(400), line(WIDTHS[-1])]
     batches = recognizer_batches(lines)
-    assert sorted(index for batch in batches for index in batch.lines) == list(range(len(lines)))
-    assert all(batch.pixels.shape[0] <= RECOGNIZER_ROWS for batch in batches)
-    assert {batch.pixels.shape[2] for batch in batches} == {WIDTHS[0], 480, WIDTHS[-1]}
+    assert {id(each) for batch in batches for each in batch.lines} == {id(each) for each in lines}
+    assert [(batch.width, len(batch.lines)) for batch in batches] == [
+        (WIDTHS[0], RECOGNIZER_ROWS),
+        (WIDTHS[0], 1),
+        (480, 1),
+        (WIDTHS[-1], 1),
+    ]
+
+
+def test_the_orienter_asks_for_lines_in_their_order():
+    lines = [line(20 + number, number) for number in range(ORIENTER_ROWS + 1)]
+    assert [batch.lines for batch in orienter_batches(lines)] == [tuple(lines[:-1]), (lines[-1],)]
 
 
 def test_the_orienter_sees_the_beginnings():
-    long = line(2000)
-    long.pixels[:, ORIENTER_SEES:] = 0
-    batches = orienter_batches([line(20), long])
-    assert [batch.pixels.shape for batch in batches] == [(2, HEIGHT, ORIENTER_WIDTH, 3)]
-    assert (batches[0].pixels[0, :, 20:] == PADDING).all()
-    assert (batches[0].pixels[1] == 200).all()
+    seen = np.full((HEIGHT, 2000, 3), 200, np.uint8)
+    seen[:, ORIENTER_SEES:] = 0
+    pixels = orienter_pixels(seen, Batch((line(20), line(2000)), ORIENTER_WIDTH))
+    assert pixels.shape == (2, HEIGHT, ORIENTER_WIDTH, 3)
+    assert (pixels[0, :, 20:] == PADDING).all()
+    assert (pixels[1] == 200).all()

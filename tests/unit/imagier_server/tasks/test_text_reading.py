@@ -5,7 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from imagier_server.tasks.text_reading import Character, join, likely_right, read_characters, split_words
+from imagier_server.tasks.text_reading import (
+    Character,
+    join,
+    letters_per_height,
+    likely_right,
+    read_characters,
+    split_words,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -51,17 +58,23 @@ def test_confidence_has_a_meaning_at_the_models_extremes():
     assert likely_right(line("fresh bread", 1.0)) == likely_right(line("fresh bread", 1 - 1e-7))
 
 
+def confidence(text: str, length: float) -> float:
+    """Of a line `length` times as long as high, on which the model is sure of each character."""
+    characters = line(text, 0.99)
+    return likely_right(characters, letters_per_height(characters, length))
+
+
 def test_a_few_letters_on_a_long_line_are_doubted():
-    assert likely_right(line(",  , ", 0.99), 15) < 0.5 < likely_right(line("a b c d e f g h", 0.99), 6)
-    assert likely_right(line("7", 0.99), 0.8) > 0.5
+    assert confidence(",  , ", 15) < 0.5 < confidence("a b c d e f g h", 6)
+    assert confidence("7", 0.8) > 0.5
 
 
 def test_a_chinese_character_fills_as_much_as_two_letters():
-    assert likely_right(line("面包店六点半", 0.99), 5) == likely_right(line("fresh bread!", 0.99), 5)
+    assert confidence("面包店六点半", 5) == confidence("fresh bread!", 5)
 
 
 def test_blanks_say_nothing():
-    assert likely_right(line("   ", 0.99), 5) == likely_right([]) == 0.0
+    assert confidence("   ", 5) == likely_right([]) == 0.0
     assert likely_right([*line("abc", 0.9), *line(" ", 0.1)]) == likely_right(line("abc", 0.9))
 
 
