@@ -206,7 +206,9 @@ def text_in_scripts() -> str:
         ((f"{row['from']:.1f}", row["lines"], row["confidence"], row["right"]) for row in figures["reliability"]),
     )
     words = (
-        f"Expected calibration error {figures['expected calibration error']:.3f}. Of the lines in scripts that are not read, "
+        f"Expected calibration error {figures['expected calibration error']:.3f}, and "
+        f"{figures['expected calibration error by fits to the other languages']:.3f} if each language is judged by a fit to the "
+        "others. Of the lines in scripts that are not read, "
         f"{figures['unreadable lines kept']:.1%} have a confidence of 0.5 or more. CER is that of the answer by default: "
         "a line that is left out counts as lost."
     )

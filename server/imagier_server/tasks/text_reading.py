@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 BLANK = 0
 
-# What `likely_right` was fitted to.
+# As `likely_right` was fitted; benchmarks/text_scripts.py fits it again.
 _SURE, _FULL, _BIAS = 0.93, 1.96, -2.72
 _LEAST = 1e-3
 _DENSE = 1.6
