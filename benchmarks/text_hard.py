@@ -157,7 +157,7 @@ def sized_pages() -> Iterator[tuple[str, DrawnPage]]:
         yield "panoramas of 12 000 pixels", page.drawn()
     for width, height, size, words in (
         (800, 300, 96, "HARBOUR"),
-        (2000, 1500, 400, "HARBOUR"),
+        (2000, 1500, 380, "HARBOUR"),
         (3000, 2000, 600, "CAFE"),
         (4000, 3000, 700, "MARKET"),
     ):

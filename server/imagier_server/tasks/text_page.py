@@ -89,8 +89,8 @@ def reading_scale(width: int, height: int) -> float:
 def overview(page: Pixels) -> View:
     """All of `page` (height, width, 3), shrunk to about `MAX_SIDE` if it is larger and enlarged if it is small."""
     short, long = sorted(page.shape[:2])
-    # Nothing is enlarged beyond one tile: the letters of a word that fills its picture would become too large for the detector.
-    enlarged = min(MIN_SIDE / short, CANVAS_SIDES[-1] / long, ENLARGED)
+    # A strip is not enlarged beyond what a page is: its letters would become too large for the detector.
+    enlarged = min(MIN_SIDE / short, MAX_SIDE / long, ENLARGED)
     return _view(page, enlarged if enlarged > 1 else min(1.0, max(MAX_SIDE / long, MIN_SIDE / short)))
 
 
@@ -104,8 +104,15 @@ def closer_view(page: Pixels, view: View, quads: Quads) -> View | None:
 
 
 def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
-    """All of `page` on one tile, if `view` has several and one of the `quads` (in the page) is high enough to be a piece."""
-    if len(view.tiles) == 1 or not len(quads) or _heights(quads).max() * max(view.scale) < HUGE:
+    """All of `page` on one tile, if `view` has several and one of the `quads` (in the page) is high enough to be a piece.
+
+    So, too, if an enlarged view shows nothing: its letters may be too large by now.
+    """
+    if len(quads):
+        wanted = _heights(quads).max() * max(view.scale) >= HUGE
+    else:
+        wanted = max(view.scale) > 1
+    if len(view.tiles) == 1 or not wanted:
         return None
     return _view(page, CANVAS_SIDES[-1] / max(page.shape))
 
@@ -113,6 +120,7 @@ def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
 def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
     """The boxes of a view (`near`), and the large ones of one from farther away (`far`, at `scale`) instead of their pieces."""
     middles, heights = near.mean(axis=1), _heights(near)
+    widths = np.linalg.norm(near - np.roll(near, 1, axis=1), axis=2).max(axis=1)
     kept, pieces = [], np.zeros(len(near), bool)
     large = _heights(far) * scale >= LARGE
     for quad, height in zip(far[large], _heights(far)[large], strict=True):
@@ -123,8 +131,10 @@ def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
         along, across = np.abs((middles - quad.mean(axis=0)) @ axes.T).T
         beside = across <= height / 2
         inside = beside & (along <= lengths.max() / 2)
-        # A block of small print that looked like one large word from afar is no word.
-        if (heights[inside] < max(LARGE / scale / 2, height / 4)).sum() > 1:
+        # A block of small print that looked like one large word from afar is no word: its lines are long, if not so long as
+        # a far box that lies askew on them; the specks that a near view sees on huge letters are not.
+        small = inside & (heights < max(LARGE / scale / 2, height / 4))
+        if widths[small].sum() > lengths.max() / 3:
             continue
         kept.append(quad)
         # The last letter may stick out; small print beside it is no letter of it.

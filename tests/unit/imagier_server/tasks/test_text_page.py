@@ -100,8 +100,7 @@ def test_a_page_of_one_tile_is_padded():
 def test_a_small_picture_is_enlarged():
     assert overview(page(500, 400)).height == MIN_SIDE
     assert overview(page(150, 100)).scale == (ENLARGED, ENLARGED)
-    assert overview(page(800, 300)).width == CANVAS_SIDES[-1]
-    assert overview(page(1672, 122)).scale == (1.0, 1.0)
+    assert overview(page(1672, 122)).width == MAX_SIDE
 
 
 def test_a_large_picture_is_shrunk():
@@ -193,6 +192,21 @@ def test_a_line_close_below_is_no_letter():
 def test_what_looked_huge_from_afar_swallows_no_lines():
     lines = np.stack([box(200, 1100 + 150 * row, 1500, 120) for row in range(3)])
     assert np.array_equal(join_boxes(box(100, 1000, 1800, 600)[np.newaxis], lines, 0.5), lines)
+
+
+def test_specks_on_huge_letters_are_no_lines():
+    specks = np.stack([box(300 + 400 * column, 2100, 60, 50) for column in range(4)])
+    assert np.array_equal(join_boxes(HEADING[np.newaxis], specks, 0.5), HEADING[np.newaxis])
+
+
+def test_a_small_picture_that_shows_nothing_is_looked_at_from_farther_away():
+    nothing = np.empty((0, 4, 2), np.float32)
+    wide, small = page(800, 300), page(500, 400)
+    farther = farther_view(wide, overview(wide), nothing)
+    assert farther is not None
+    assert len(farther.tiles) == 1
+    assert farther_view(small, overview(small), nothing) is None, "it was on one tile"
+    assert farther_view(wide, overview(wide), box(50, 50, 200, 20)[np.newaxis]) is None
 
 
 def test_huge_letters_are_looked_at_from_farther_away():
