@@ -108,10 +108,7 @@ def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
 
     So, too, if an enlarged view shows nothing: its letters may be too large by now.
     """
-    if len(quads):
-        wanted = _heights(quads).max() * max(view.scale) >= HUGE
-    else:
-        wanted = max(view.scale) > 1
+    wanted = _heights(quads).max() * max(view.scale) >= HUGE if len(quads) else max(view.scale) > 1
     if len(view.tiles) == 1 or not wanted:
         return None
     return _view(page, CANVAS_SIDES[-1] / max(page.shape))
