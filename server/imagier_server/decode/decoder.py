@@ -12,6 +12,7 @@ from math import isfinite
 from PIL import Image, ImageCms
 
 from imagier_server.decode.formats import Format
+from imagier_server.decode.heif import has_unnamable_items
 from imagier_server.decode.jpeg import has_more_scans
 from imagier_server.decode.webp import announced
 
@@ -80,6 +81,8 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
     """
     if fmt is Format.WEBP and (size := announced(image)):
         _check(size, caps)
+    if fmt is Format.HEIC and has_unnamable_items(image):
+        raise RefusedError("an item of the HEIC file has a name that is no text")
     with Image.open(io.BytesIO(image), formats=[_PILLOW_FORMATS[fmt]]) as opened:
         _check(opened.size, caps)
         if fmt is Format.JPEG and has_more_scans(image, MOST_PASSES * caps.pixels // (opened.width * opened.height)):

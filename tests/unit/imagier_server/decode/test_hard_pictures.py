@@ -292,6 +292,15 @@ def test_the_first_frame_of_an_animation(decoder: DecoderProcess, fmt: str) -> N
     assert near(colours(picture), QUADRANTS, 8)
 
 
+def test_a_heic_item_whose_type_is_no_text(decoder: DecoderProcess) -> None:
+    """Found by the fuzzer: it ended the process."""
+    sound = heic(quadrants())
+    broken = sound.replace(b"\0\0Exif", b"\0\0Exi\xff", 1)
+    assert broken != sound
+    with pytest.raises(InvalidImageError, match="a name that is no text"):
+        decode(decoder, broken)
+
+
 @pytest.mark.parametrize("turns", range(4))
 def test_heic(decoder: DecoderProcess, turns: int) -> None:
     picture = decode(decoder, heic(quadrants(), turns))
