@@ -39,7 +39,7 @@ help: ## this list
 	@echo "                  --extra-index-url URL names another, and an empty one leaves pip to your configuration"
 	@echo "PYTEST_ARGS=      further arguments for pytest"
 
-demo: .venv/.serve models ## real Triton reads photographs: a table of tags and text, boxes drawn in demo-out/
+demo: .venv/.serve models ## real Triton reads photographs: a table of tags, captions and text, boxes drawn in demo-out/
 	@$(BIN)/python -m imagier_client.demo
 
 test: .venv/.dev .stamps/kubectl models ## unit, contract, integration and e2e tests, real Triton included

@@ -67,6 +67,7 @@ def test_what_is_said_of_a_photograph_is_right_or_a_guess(
     answer = stub.Annotate(
         annotator_pb2.AnnotateRequest(image=photographs[name], caption=caption_pb2.CaptionOptions(candidates=3))
     )
+    assert answer.caption.captions
     for caption in answer.caption.captions:
         assert caption.guess or SHOWN[name] & set(re.findall(r"\w+", caption.text.casefold()))
 
