@@ -220,7 +220,7 @@ _ROWS = (
         code_licence="Apache-2.0",
         weights_licence="LicenseRef-research-only",
         terms=(
-            "Trained by training/captioner.py on Flickr8k, whose photographs belong to their authors and are offered for research "
+            "Trained on Flickr8k, whose photographs belong to their authors and are offered for research "
             "and education: for research and private use only. The backbone is the tagger's (Apache-2.0)."
         ),
         research_only=True,
