@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -190,34 +190,36 @@ class Pipeline:
         timings = Timings(self.span)
         failure: ImagierError | None = InternalError()
         outcomes: Mapping[str, TaskOutcome] = {}
-        try:
-            with self.span("picture"):
-                self._check(request)
-                with enter():
+        # The room is given back last: whoever sees nothing in flight sees everything counted.
+        with ExitStack() as room:
+            try:
+                with self.span("picture"):
+                    self._check(request)
+                    room.enter_context(enter())
                     annotation = await self._within(seconds, request, lane, timings)
-            failure, outcomes = None, annotation.outcomes
-            return annotation
-        except ImagierError as error:
-            failure = error
-            raise
-        except asyncio.CancelledError:
-            failure = None
-            raise
-        except Exception:
-            logger.exception("picture failed")
-            raise InternalError from None
-        finally:
-            code = failure.code.value if failure else OK if outcomes else CANCELLED
-            self.metrics.count_picture(lane.name.lower(), code, timings)
-            for task in request.tasks:
-                self.metrics.count_task(task, (outcomes[task].error if outcomes else failure) or code, timings)
-            log(
-                logging.DEBUG,
-                "picture",
-                lane=lane.name.lower(),
-                code=code,
-                milliseconds=round(timings.elapsed * 1e3, 1),
-            )
+                failure, outcomes = None, annotation.outcomes
+                return annotation
+            except ImagierError as error:
+                failure = error
+                raise
+            except asyncio.CancelledError:
+                failure = None
+                raise
+            except Exception:
+                logger.exception("picture failed")
+                raise InternalError from None
+            finally:
+                code = failure.code.value if failure else OK if outcomes else CANCELLED
+                self.metrics.count_picture(lane.name.lower(), code, timings)
+                for task in request.tasks:
+                    self.metrics.count_task(task, (outcomes[task].error if outcomes else failure) or code, timings)
+                log(
+                    logging.DEBUG,
+                    "picture",
+                    lane=lane.name.lower(),
+                    code=code,
+                    milliseconds=round(timings.elapsed * 1e3, 1),
+                )
 
     def _check(self, request: AnnotateRequest) -> None:
         if not request.tasks:

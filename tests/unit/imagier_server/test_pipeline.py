@@ -292,6 +292,20 @@ async def test_a_caller_that_goes_away_stops_everything(bench: Bench) -> None:
     assert bench.value("imagier_requests_total", lane="interactive", code="cancelled") == 1
 
 
+async def test_whoever_sees_nothing_in_flight_sees_everything_counted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = bench.pipeline.metrics
+    in_flight: list[float] = []
+    monkeypatch.setattr(metrics, "count_task", lambda *_: in_flight.append(bench.value("imagier_in_flight_pictures")))
+    await bench.pipeline.annotate(both(), Lane.INTERACTIVE)
+    bench.engine.answers["tags_model"] = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await bench.pipeline.annotate(both(), Lane.INTERACTIVE)
+    assert in_flight == [1, 1, 1, 1]
+    assert bench.value("imagier_in_flight_pictures") == 0
+
+
 Answers = dict[str, Annotation | ImagierError]
 
 
