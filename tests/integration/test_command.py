@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +282,15 @@ async def test_wrong_usage(wrong: list[str], capsys: pytest.CaptureFixture[str])
     assert wrong[0] in capsys.readouterr().err
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """As at a terminal. What a shell starts in its background ignores Ctrl-C, and hands that on: these tests may be that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 async def test_ctrl_c_stops_it(server: str, script: Scripted, folder: Path) -> None:
     reached, gone = asyncio.Event(), asyncio.Event()
 
