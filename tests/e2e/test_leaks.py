@@ -11,12 +11,20 @@ from real_server import ROOT, Server
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import soak
 
+LOOKS = 5
+
+
+def at_rest(server: Server) -> dict[str, float]:
+    """The least of several looks: asking Triton for its models' readiness takes a task for each while it lasts."""
+    looks = [soak.state(server) for _ in range(LOOKS)]
+    return {what: min(look[what] for look in looks) for what in looks[0]}
+
 
 def test_nothing_grows(server: Server) -> None:
     asyncio.run(soak.send(server.address, 200))
-    before = soak.state(server)
+    before = at_rest(server)
     asyncio.run(soak.send(server.address, 400))
-    after = soak.state(server)
+    after = at_rest(server)
     for what in ("processes", "threads", "shared_memory_files"):
         assert after[what] <= before[what], what
     # A connection that is being closed may still be there.
