@@ -138,15 +138,22 @@ class TritonEngine:
 
 
 def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:
-    """The tensors by name. Raises `InternalError` for an answer whose types, shapes and bytes do not agree."""
+    """The tensors by name. Raises `InternalError` for types, shapes and bytes that do not agree, and for NaN and infinities.
+
+    A model that overflows, as one in half precision may, would else be taken for one that sees nothing.
+    """
     try:
-        return {
+        tensors = {
             output.name: np.frombuffer(raw, _DATATYPES[output.datatype]).reshape(tuple(output.shape))
             for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
         }
     except (KeyError, ValueError):
         log(logging.ERROR, "inference answered what cannot be read", model=response.model_name)
         raise InternalError from None
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values() if tensor.dtype.kind == "f"):
+        log(logging.ERROR, "inference answered what is not a number", model=response.model_name)
+        raise InternalError
+    return tensors
 
 
 def _cancelled_from_outside() -> bool:

@@ -63,6 +63,18 @@ async def test_tensors_go_and_come_as_raw_bytes(fake: FakeTriton, engine: Triton
     assert 0 < request.parameters["timeout"].int64_param <= 5_000_000
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+async def test_a_model_that_computes_no_numbers_is_not_one_that_sees_nothing(
+    fake: FakeTriton, engine: TritonEngine, value: float
+) -> None:
+    async def answer(request: object, context: object) -> object:
+        return response(ids=np.int32([[7]]), scores=np.float32([[0.5, value]]))
+
+    fake.behaviours["tagger"] = answer
+    with pytest.raises(InternalError):
+        await infer(engine)
+
+
 @pytest.mark.parametrize(
     ("code", "text", "error"),
     [
