@@ -38,7 +38,6 @@ PROVED_BY = {
     "imagier_server/app.py": "integration/test_gateway.py",
     "imagier_server/commands.py": "e2e/test_faults.py",
     "imagier_server/decode/worker.py": "unit/imagier_server/decode/test_pool.py",
-    "imagier_server/embedded/launcher.py": "e2e/test_embedded.py",
     "imagier_server/embedded/onnxruntime_backend/model.py": "e2e/test_embedded.py",
     "imagier_server/errors.py": "unit/imagier_server/transport/test_status.py",
     "imagier_server/export/checkpoints.py": "system/test_checkpoints.py",

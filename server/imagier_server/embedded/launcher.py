@@ -23,10 +23,12 @@ def launch(starter: int, folder: str, lock: int, command: list[str]) -> None:
 
     A process of its own, because code between fork and exec of a process with threads may deadlock.
     """
-    ends = os.pidfd_open(starter), os.pidfd_open(os.getpid())
+    # Asked before the fork: the parent of a guard that runs late may be process 1, and killpg(1) kills everything.
+    triton = os.getpid()
+    ends = os.pidfd_open(starter), os.pidfd_open(triton)
     if os.fork() == 0:
         os.close(lock)
-        guard(*ends, os.getppid(), folder)
+        guard(*ends, triton, folder)
         os._exit(0)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != starter:  # it ended before we asked
