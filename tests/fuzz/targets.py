@@ -193,7 +193,10 @@ class Decoder:
 
 
 def well_formed(model: str, shape: tuple[int, ...], noise: bytes = b"\0") -> Tensors:
-    """An answer of the right types and shapes, whose values are the noise, over and over: probabilities, or no numbers."""
+    """An answer of the right types and shapes, whose values are the noise, over and over: probabilities, or no numbers.
+
+    The tagger's add up to 1.
+    """
 
     def filled(dtype: type, *sides: int) -> np.ndarray:
         values = np.frombuffer(noise * (8 // len(noise) + 1), np.uint8)
@@ -203,7 +206,8 @@ def well_formed(model: str, shape: tuple[int, ...], noise: bytes = b"\0") -> Ten
 
     rows, columns = shape[0], shape[2] // 8
     if model == "tagger":
-        return {"scores": filled(np.float32, 1, 1000)}
+        scores = np.nan_to_num(filled(np.float32, 1, 1000)) + np.float32(1e-6)
+        return {"scores": scores / scores.sum()}
     if model == "text_detector":
         return {"probability": filled(np.uint8, *shape[:3])}
     if model == "captioner":
@@ -294,7 +298,7 @@ def requests() -> Iterator[bytes]:
 
 
 def answer(data: bytes) -> None:
-    """What Triton answers: of the right shapes, whatever the values, it is read; of others, the task alone fails as ours."""
+    """What Triton answers: of the right shapes, whatever its probabilities, it is read; of others, the task alone fails as ours."""
     head, noise = data[:1], data[1:] or b"\0"
     message = annotator_pb2.AnnotateRequest(image=b"x", tags=tags_pb2.TagsOptions(max_tags=50, min_score=0.0))
     message.text.CopyFrom(text_pb2.TextOptions(min_confidence=0.0, words=True))

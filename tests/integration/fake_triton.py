@@ -65,7 +65,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         try:
             if behaviour := self.behaviours.get(request.model_name):
                 return await behaviour(request, context)
-            return response(scores=np.zeros((1, 1000), np.float32))
+            return response(scores=np.full((1, 1000), 0.001, np.float32))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

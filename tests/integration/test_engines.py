@@ -124,7 +124,7 @@ def holding(arrived: asyncio.Semaphore, release: asyncio.Event) -> Any:
     async def behaviour(request: Any, context: Any) -> Any:
         arrived.release()
         await release.wait()
-        return response(scores=np.zeros((1, 1000), np.float32))
+        return response(scores=np.full((1, 1000), 0.001, np.float32))
 
     return behaviour
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imagier_server.errors import InvalidRequestError
+from imagier_server.errors import InternalError, InvalidRequestError
 from imagier_server.messages import Picture, Tag, Tags, TagsOptions, Tensors
 from imagier_server.tasks.calibration import Calibration
 from imagier_server.tasks.keywords import Keywords
@@ -28,6 +28,8 @@ SHORTER_SIDE: Final = 297
 MAX_CROPS: Final = 6
 """Of a panorama seven times as long as it is wide, or longer."""
 MAX_TAGS: Final = 50
+ROUNDING: Final = 0.01
+"""How far a row of probabilities may add up to something else than 1: ten times what half precision makes of a thousand."""
 MAX_LIST: Final = 2000
 
 
@@ -89,8 +91,14 @@ class TagsTask:
         return await steps.compute(Stage.FINISH, self.finish, outputs, options, languages)
 
     def finish(self, outputs: Tensors, options: TagsOptions, languages: tuple[str, ...]) -> Tags:
-        """Probabilities `scores` (crops, classes) → tags. A concept has its best crop's score."""
-        probabilities = self.calibration.sharpen(outputs["scores"].astype(np.float64))
+        """Probabilities `scores` (crops, classes) → tags. A concept has its best crop's score.
+
+        Raises `InternalError` for rows that are none: zeros, say, of a softmax that underflowed.
+        """
+        rows = outputs["scores"].astype(np.float64)
+        if not ((rows >= 0).all() and (abs(rows.sum(-1) - 1) <= ROUNDING).all()):
+            raise InternalError
+        probabilities = self.calibration.sharpen(rows)
         crops = np.stack([self.vocabulary.gather(row) for row in probabilities])
         scores = crops.max(axis=0)
         known, unknown = self.vocabulary.spoken(languages)

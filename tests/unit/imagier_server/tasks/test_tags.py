@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from imagier_server.errors import InvalidRequestError
+from imagier_server.errors import InternalError, InvalidRequestError
 from imagier_server.messages import Picture, TagsOptions
 from imagier_server.tasks.calibration import Calibration
 from imagier_server.tasks.keywords import Keywords
@@ -134,6 +134,14 @@ def test_no_answer_contradicts_itself(task: TagsTask, seed: int) -> None:
 
 def test_nothing_recognised_is_no_tag(task: TagsTask) -> None:
     assert tags(task, dict.fromkeys(CLASSES[:-1], 0.02)) == {}
+
+
+@pytest.mark.parametrize("row", [[0.0, 0.0], [0.9, 0.9], [-0.5, 1.5], [0.5, 0.4], [math.nan, 0.5]])
+def test_what_is_no_probability_is_the_models_failure_and_never_charged(task: TagsTask, row: list[float]) -> None:
+    scores = np.zeros((2, len(CLASSES)), np.float32)
+    scores[0, 0], scores[1, :2] = 1.0, row
+    with pytest.raises(InternalError):
+        task.finish({"scores": scores}, TagsOptions(), ("en",))
 
 
 def of_crops(task: TagsTask, *crops: dict[str, float]) -> dict[str, float]:
