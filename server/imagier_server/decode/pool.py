@@ -7,6 +7,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -71,11 +72,12 @@ class DecoderPool:
         try:
             for _ in range(self._size):
                 self._idle.append(DecoderProcess(self._caps, self._memory))
+            self._start_threads()
             # All are closed in alike.
             confinement, *_ = [await asyncio.to_thread(idle.confinement) for idle in self._idle]
         except BaseException as error:
             await self.__aexit__()
-            if isinstance(error, DecoderUnavailableError):
+            if isinstance(error, DecoderUnavailableError | RuntimeError):
                 raise ChildProcessError("the decoder processes do not start") from error
             raise
         whole = confinement.landlock > 0 and confinement.seccomp
@@ -88,6 +90,16 @@ class DecoderPool:
         for idle in self._idle:
             idle.stop()
         self._idle.clear()
+
+    def _start_threads(self) -> None:
+        """All of them, now: one that fails to start when first needed would keep its picture and its place. Raises RuntimeError."""
+        together = threading.Barrier(self._size)  # or the first would do the work of all
+        try:
+            for _ in range(self._size):
+                self._threads.submit(together.wait)
+        except RuntimeError:
+            together.abort()
+            raise
 
     @property
     def pids(self) -> list[int]:

@@ -7,6 +7,7 @@ file in; size out; scale in; pixels or a refusal out. Nothing is unpickled: a wo
 
 from __future__ import annotations
 
+import signal
 import struct
 import sys
 from contextlib import suppress
@@ -55,6 +56,9 @@ def serve(connection: Connection, caps: Caps) -> None:
 
 def main() -> None:
     """Confines the process, then serves."""
+    # A terminal and systemd tell every process to end; the gateway has pictures under way, and ends its decoders itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     descriptor, memory, pixels, side = (int(argument) for argument in sys.argv[1:])
     connection = Connection(descriptor)
     limit(memory)

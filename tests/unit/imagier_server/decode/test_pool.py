@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 
 import psutil
@@ -44,6 +45,10 @@ def end(pid: int) -> None:
     """Kills it, and waits until the kernel has done so; nobody has taken note of it yet."""
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError(f"can't start new thread {thread.name}")
 
 
 @pytest.fixture
@@ -169,6 +174,36 @@ async def test_decoders_that_do_not_start_are_said_at_start(monkeypatch: pytest.
         async with DecoderPool(2, Caps(1, 1), 2 << 30, 20.0, Metrics()):
             raise AssertionError
     assert psutil.Process().children() == []
+
+
+async def test_no_thread_has_to_start_for_a_picture(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    pictures = await asyncio.gather(*(pool.decode(png(), whole, Lane.BULK) for _ in range(6)))
+    assert [picture.width for picture in pictures] == [64] * 6
+
+
+async def test_threads_that_do_not_start_are_said_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = threading.Thread.start
+    monkeypatch.setattr(
+        threading.Thread,
+        "start",
+        lambda thread: no_thread(thread) if thread.name.endswith("decode_1") else starting(thread),
+    )
+    with pytest.raises(ChildProcessError, match="do not start"):
+        async with DecoderPool(2, Caps(1, 1), 2 << 30, 20.0, Metrics()):
+            raise AssertionError
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_all_processes_leaves_the_picture_under_way(pool: DecoderPool, told: signal.Signals) -> None:
+    def in_the_middle(width: int, height: int) -> float:
+        for decoder in psutil.Process().children():
+            decoder.send_signal(told)
+        return 1.0
+
+    assert (await pool.decode(png(), in_the_middle, Lane.BULK)).width == 64
+    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
 
 
 async def test_one_that_ended_while_idle_is_replaced_before_the_next_picture(pool: DecoderPool) -> None:
