@@ -50,7 +50,8 @@ def guard(starter_end: int, triton_end: int, triton: int, folder: str) -> None:
     with suppress(FileNotFoundError):  # the starter lives and has removed it all
         fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
         for region in Path(folder).parent.glob(f"{Path(folder).name}-*"):
-            region.unlink()
+            with suppress(OSError):  # another user's, who may make files there as well
+                region.unlink()
         shutil.rmtree(folder)
 
 

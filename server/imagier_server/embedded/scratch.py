@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,4 +84,9 @@ def _remove(path: Path) -> None:
 
 
 def _regions(path: Path) -> Iterator[Path]:
-    return path.parent.glob(f"{path.name}-*")
+    """Ours alone: where everybody may make files, another user may have made one of such a name, or a link."""
+    for region in path.parent.glob(f"{path.name}-*"):
+        with suppress(FileNotFoundError):
+            status = region.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                yield region

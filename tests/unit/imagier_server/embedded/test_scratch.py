@@ -22,6 +22,19 @@ def test_the_folder_is_private_and_gone_at_the_end(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_others_made_under_our_name_is_left_alone(tmp_path):
+    with scratch.scratch(tmp_path) as place:
+        precious = tmp_path / "precious"
+        precious.touch(0o644)
+        planted = [tmp_path / f"{place.region_prefix}link", tmp_path / f"{place.region_prefix}theirs"]
+        planted[0].symlink_to(precious)
+        planted[1].touch(0o644)
+        os.chown(planted[1], 65534, 65534) if os.geteuid() == 0 else planted.pop().unlink()
+        place.close_regions()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in planted} == {0o644}
+    assert set(tmp_path.iterdir()) == {precious, *planted}
+
+
 def test_what_a_dead_engine_left_is_removed_and_nothing_else(tmp_path):
     with scratch.scratch(tmp_path) as alive:
         dead = tmp_path / f"{scratch.PREFIX}dead"
