@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageOps, ImageStat
+from PIL import Image, ImageDraw, ImageStat
 
 from imagier_client.fonts import drawable
 from imagier_client.legend import Colour, chip, chip_size, fitting_legend
@@ -26,6 +26,16 @@ _SMALLEST_SIDE, _LARGEST_SIDE = (
 _MOST_ENLARGED = 8
 _WIDE = 1.8  # width by height from which the list is below the picture
 _FINE = 3
+_ORIENTATION = 0x0112
+_TURNED = {  # EXIF 2.32
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF 6.0
 Box = tuple[float, float, float, float]
 Place = tuple[float, float]
@@ -63,13 +73,17 @@ class Drawings:
                 )
                 if source.mode in {"RGB", "RGBA"}:  # what the numbers of its colours mean
                     options["icc_profile"] = source.info.get("icc_profile")
-                drawn = annotated(_upright(source), annotation)
-            target = self._targets.take(self._folder, path.stem, f".annotated.{'jpg' if jpeg else 'png'}")
-            with whole(target) as file:
-                drawn.save(file, **options)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                picture = _upright(source)
+        except Exception as error:  # Pillow raises anything on a broken file
             # Pillow's own texts may hold the path; ours is known to the caller.
             raise DrawingError(getattr(error, "strerror", None) or "Pillow cannot read it") from error
+        drawn = annotated(picture, annotation)
+        target = self._targets.take(self._folder, path.stem, f".annotated.{'jpg' if jpeg else 'png'}")
+        try:
+            with whole(target) as file:
+                drawn.save(file, **options)
+        except (OSError, ValueError) as error:
+            raise DrawingError(getattr(error, "strerror", None) or "Pillow cannot write it") from error
         return target
 
 
@@ -118,7 +132,9 @@ def _upright(source: Image.Image) -> Image.Image:
     if source.mode in {"L", "RGB", "RGBA", "CMYK"}:
         # In place and first of all: what follows makes copies.
         source.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    picture = ImageOps.exif_transpose(source)
+    source.load()
+    turn = _TURNED.get(_orientation(source))
+    picture = source if turn is None else source.transpose(turn)
     if picture.mode.startswith(("I", "F")):
         picture = _eight_bits(picture, getattr(source, "tag_v2", {}))
     if picture.has_transparency_data:
@@ -128,6 +144,14 @@ def _upright(source: Image.Image) -> Image.Image:
         light = ImageStat.Stat(picture.convert("L"), seen).mean[0] >= 200 if seen.getbbox() else False
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0) if light else _WHITE), picture)
     return picture.convert("RGB")
+
+
+def _orientation(loaded: Image.Image) -> Any:
+    """EXIF's orientation; 1, upright, where its metadata are broken, as the server has it. Pillow turns a TIFF itself."""
+    try:
+        return loaded.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - Pillow raises anything on broken metadata
+        return 1
 
 
 def _eight_bits(picture: Image.Image, tags: Mapping[int, Any]) -> Image.Image:

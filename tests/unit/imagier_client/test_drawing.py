@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,29 @@ def test_orientation_is_applied(tmp_path: Path, longest: int, drawn_high: int) -
     drawn = Image.open(Drawings(tmp_path, [picture]).draw(picture, annotation(BOX)))
     assert drawn.height == drawn_high
     assert drawn.getexif().get(0x0112) is None
+
+
+def test_orientation_is_applied_where_other_metadata_are_broken(tmp_path: Path) -> None:
+    words_for_a_resolution = struct.pack("<HHI4s", 0x011A, 2, 4, b"abc\0")
+    entries = struct.pack("<H", 2) + struct.pack("<HHII", 0x0112, 3, 1, 6) + words_for_a_resolution
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + entries + bytes(4)
+    picture = save(tmp_path / "x.jpg", (1000, 600), exif=exif)
+    drawn = Image.open(Drawings(tmp_path, [picture]).draw(picture, annotation(BOX)))
+    assert drawn.height == 1000
+
+
+@pytest.mark.parametrize("wrong", [struct.error, TypeError, AttributeError, RuntimeError])
+def test_whatever_pillow_raises_is_that_pictures_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: type[Exception]
+) -> None:
+    picture = save(tmp_path / "x.png", (10, 10))
+
+    def broken(_: Image.Image) -> None:
+        raise wrong(str(tmp_path))
+
+    monkeypatch.setattr(Image.Image, "load", broken)
+    with pytest.raises(DrawingError, match=r"^Pillow cannot read it$"):
+        Drawings(tmp_path / "out", [picture]).draw(picture, annotation(BOX))
 
 
 @pytest.mark.parametrize(
