@@ -95,16 +95,27 @@ def require_intact(repository: Path) -> None:
 
 
 def copy_repository(source: Path, target: Path) -> None:
-    """Copies what is installed and no more: Triton would try to load it. Raises what `require_intact` does of the copy.
+    """Copies what is installed and no more: Triton would try to load it. Raises what `require_intact` does, and `OSError`.
 
+    What is in `target` stays until all of the new is there: a disk that fills up or a damaged source changes nothing.
     Contents, not rights: `target` may be a volume that is not ours.
     """
-    files = [source / LOCK_NAME, *(path for role in read_lock(source) for path in (source / role).rglob("*"))]
-    for path in files:
-        if path.is_file() and path.suffix != PARTIAL_SUFFIX:
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+    require_intact(source)
+    files = [*(path for role in read_lock(source) for path in (source / role).rglob("*")), source / LOCK_NAME]
+    copies = {}
+    try:
+        for path in files:
+            if path.is_file() and path.suffix != PARTIAL_SUFFIX:
+                copy = target / path.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                partial = copy.with_name(f".{copy.name}{PARTIAL_SUFFIX}")
+                copies[partial] = copy
+                shutil.copyfile(path, partial)
+        for partial, copy in copies.items():
+            partial.replace(copy)
+    finally:
+        for partial in copies:
+            partial.unlink(missing_ok=True)
     require_intact(target)
 
 

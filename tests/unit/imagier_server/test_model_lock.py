@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,6 +107,27 @@ def test_a_copy_has_what_is_installed_and_nothing_else(repository, tmp_path_fact
     copied = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
     assert copied.keys() == {LOCK_NAME, "tagger/config.pbtxt", "tagger/1/model.onnx"}
     assert all((repository / path).read_bytes() == content for path, content in copied.items())
+
+
+@pytest.mark.parametrize("why", ["no room", "damaged"])
+def test_a_copy_that_fails_leaves_what_was_there(repository, tmp_path_factory, monkeypatch, why):
+    target = tmp_path_factory.mktemp("volume")
+    copy_repository(repository, target)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    (repository / "tagger/assets").mkdir()
+    (repository / "tagger/assets/labels.json").write_text("new", "utf-8")
+    graph = repository / "tagger/1/model.onnx"
+    if why == "damaged":
+        graph.write_bytes(GRAPH[::-1])
+
+    def full(source, copy):
+        Path(copy).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError if why == "no room" else ModelLockError):
+        copy_repository(repository, target)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
 
 
 def test_a_copy_of_what_is_damaged_is_refused(repository, tmp_path_factory):
