@@ -211,7 +211,7 @@ async def _embedded(
                     status = await triton.wait()
                     engines.use(())
                 log(logging.ERROR, "the embedded Triton ended and is started again", status=status)
-        except embedded.EmbeddedError as error:
+        except Exception as error:  # noqa: BLE001 - a full disk as well as Triton itself: without an engine there is no server
             if started.done():
                 on_lost(error)
             else:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -110,6 +111,25 @@ def test_a_killed_triton_is_a_retryable_error_and_comes_back(
         assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
         until_ready(channel)
         assert stub.Annotate(both(photographs["chelsea"])).cost == 2
+
+
+def test_an_engine_that_the_machine_does_not_let_start_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "imagier_client.cli", "serve", "--port", "0", "--metrics-port", "0"]
+    command += ["--model-repository", str(REPOSITORY), "--engine-log-dir", str(tmp_path / "file" / "logs")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert re.search(r"^imagier serve: .*Not a directory", ended.stderr, re.MULTILINE)
+
+
+def test_a_server_whose_engine_cannot_be_started_again_ends(tmp_path: Path, unused_tcp_port: int) -> None:
+    with serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server:
+        server.engine_logs.rename(tmp_path / "moved")
+        server.engine_logs.touch()  # as a disk that is full or read-only
+        for process in named(server, "tritonserver"):
+            process.kill()
+        assert server.process.wait(60) == 1
+        assert "Not a directory" in server.log.read_text("utf-8") or "File exists" in server.log.read_text("utf-8")
 
 
 def test_shutting_down_answers_what_is_under_way(
