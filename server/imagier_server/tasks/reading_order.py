@@ -149,11 +149,12 @@ def _rows(lines: Sequence[_Line]) -> list[_Line]:
             rows[-1].append(line)
         else:
             rows.append([line])
-    places = {(place, 0, 0.0): sorted(row, key=lambda line: line.left) for place, row in enumerate(rows)}
+    units = [((place, 0, 0.0, 0.0), sorted(row, key=lambda line: line.left)) for place, row in enumerate(rows)]
     for banner in (line for line in lines if line.crossing):
         beside = [place for place, row in enumerate(rows) if abs(row[0].y - banner.y) < banner.height / 2]
         if not beside:
             beside = [sum(row[0].y < banner.y for row in rows)]
         on_left = all(banner.left < line.left for place in beside if place < len(rows) for line in rows[place])
-        places[(beside[0], -1, banner.left) if on_left else (beside[-1], 1, banner.left)] = [banner]
-    return [line for _, unit in sorted(places.items(), key=lambda each: each[0]) for line in unit]
+        place, side = (beside[0], -1) if on_left else (beside[-1], 1)
+        units.append(((place, side, banner.left, banner.y), [banner]))
+    return [line for _, unit in sorted(units, key=lambda each: each[0]) for line in unit]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from imagier_server.tasks.reading_order import reading_order
 
 pytestmark = pytest.mark.unit
@@ -51,6 +53,28 @@ def test_a_line_that_runs_upwards_does_not_turn_the_page():
 def test_opposite_lines_have_an_order_too():
     straight = page(0)[0]
     assert sorted(reading_order([straight, np.roll(straight, 2, axis=0)])) == [0, 1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *[st.sampled_from([0, 10, 20, 200, 600])] * 2, *[st.sampled_from([10, 30, 200, 400])] * 2, st.booleans()
+        )
+    )
+)
+def test_every_line_has_a_place_and_one_only(boxes: list[tuple[int, int, int, int, bool]]):
+    lines = []
+    for left, top, width, height, upwards in boxes:
+        right, bottom = left + width, top + height
+        corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)], float)
+        lines.append(np.roll(corners, 1, axis=0) if upwards else corners)
+    assert sorted(reading_order(lines)) == list(range(len(lines)))
+
+
+def test_two_labels_along_the_very_edge_beside_one_row_are_both_read():
+    rows = [np.array([(200, y), (600, y), (600, y + 40), (200, y + 40)], float) for y in (100, 600)]
+    labels = [np.array([(0, y + 160), (0, y), (30, y), (30, y + 160)], float) for y in (370, 200)]
+    assert reading_order(rows + labels) == [0, 3, 2, 1]
 
 
 # What is drawn with letters: each word is a line of text, its place on the grid is its place on the page, 10 × 20 pixels a cell.
