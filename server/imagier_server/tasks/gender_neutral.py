@@ -70,6 +70,13 @@ _AGENTS = frozenset(
     ).split()
 )
 """What a word for a sex may stand before: "a woman tennis player" is a tennis player."""
+_SEVERAL = frozenset("two three four five six seven eight nine ten several many some few both all these those".split())
+_PEOPLE = re.compile("(?:er|or|ist|ant|ent|ian|ate)s$")
+"""How nouns for people end that could be verbs: the male surfers, but the male jumps."""
+_STATES = frozenset("next bent who airborne asleep".split())
+_DEEDS = frozenset(
+    "stand sit look walk run ride play jump pose smile talk wait lie kiss dance hug wear watch hold".split()
+)
 _AGES = {"baby": "baby", "toddler": "toddler", "teenage": "teenager", "teen": "teenager"}
 """What says all that "child" would: a baby girl is a baby."""
 _NEUTRAL = frozenset(_NOUNS.values())
@@ -81,6 +88,7 @@ _ANIMALS = frozenset(
         "rabbit greyhound poodle retriever terrier collie shepherd bulldog labrador animal seagull fish"
     ).split()
 )
+_KINDS = frozenset(map(plural, _HUMANS | _ANIMALS))
 _PRONOUNS = {
     "he": "they",
     "she": "they",
@@ -164,7 +172,7 @@ def _nouns(words: list[_Word]) -> Iterator[_Word]:
             many = _NOUNS[following.key] == "children"
             yield _Word(plural(age) if many else age, following.tail, neutral=True)
             place += 1
-        elif word.key not in _NOUNS or (word.text + word.tail in {"cowboy", "cowgirl"} and following.key in _COWBOYS):
+        elif word.key not in _NOUNS or (word.key + word.tail in {"cowboy", "cowgirl"} and following.key in _COWBOYS):
             yield replace(word, neutral=word.key in _NEUTRAL)
         elif not _qualifies(words, place - 1):
             text = _NOUNS[word.key]
@@ -179,8 +187,21 @@ def _qualifies(words: list[_Word], place: int) -> bool:
         return False
     if word.key not in {"male", "female"} or following.key in _AGENTS:
         return following.key in _AGENTS
-    verb = re.search("[^isu]s$", following.key) and any(_at(words, place - back).key in _ONE for back in (1, 2))
-    return following.key not in FUNCTION_WORDS and not following.key.endswith("ing") and not verb
+    said = following.key in FUNCTION_WORDS or following.key == "-" or following.key.endswith("ing")
+    return not (said or _tells(words, place + 1))
+
+
+def _tells(words: list[_Word], place: int) -> bool:
+    """Whether the word there tells what a male or female does or is, and names nobody: "jumps", "dressed in"."""
+    word, following = words[place].key, _at(words, place + 1).key
+    if re.search("[^isu]s$", word):
+        before = [_at(words, place - back).key for back in (2, 3, 4)]
+        if not _ONE.keys().isdisjoint(before[:2]):
+            return True
+        noun = _PEOPLE.search(word) or word in _KINDS
+        return not noun and _SEVERAL.isdisjoint(before)
+    ends = words[place].tail or not following or following in FUNCTION_WORDS
+    return word in _STATES or (ends and (word.endswith("ed") or word in _DEEDS))
 
 
 def _merged(words: list[_Word]) -> list[_Word] | None:
