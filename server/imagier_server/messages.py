@@ -201,6 +201,15 @@ class AnnotateRequest:
     languages: tuple[str, ...] = ()
     request_id: str = ""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the picture file and characters of all words: what holding the request takes."""
+        lists = [self.languages]
+        for options in self.tasks.values():
+            if isinstance(options, TagsOptions):
+                lists += [options.allow, options.deny, options.existing_tags]
+        return len(self.image) + sum(len(word) for words in lists for word in words)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:

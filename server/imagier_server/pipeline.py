@@ -121,7 +121,7 @@ class Pipeline:
 
         A task that fails is that task's outcome, and the others stand.
         """
-        return await self._recorded(request, lane, seconds, lambda: self.limits.enter(len(request.image)))
+        return await self._recorded(request, lane, seconds, lambda: self.limits.enter(request.size))
 
     async def annotate_many(
         self, requests: AsyncIterator[AnnotateRequest], answer: Answer, seconds: Callable[[], float | None]
@@ -148,7 +148,7 @@ class Pipeline:
                 async with self.limits.reading():
                     await window.acquire()
                     async for request in requests:
-                        place = await self.limits.wait(len(request.image))
+                        place = await self.limits.wait(request.size)
                         running = group.create_task(one(request, place))
                         # A task that is cancelled before its first step would never leave by itself.
                         running.add_done_callback(partial(_leave, place))
@@ -203,7 +203,9 @@ class Pipeline:
                 failure = error
                 raise
             except asyncio.CancelledError:
-                failure = None
+                # gRPC ends a call whose deadline has passed as if its caller had left, and may be quicker than our own clock.
+                late = seconds is not None and timings.elapsed >= _ours(seconds)
+                failure = DeadlineError() if late else None
                 raise
             except Exception:
                 logger.exception("picture failed")
@@ -236,31 +238,33 @@ class Pipeline:
     async def _within(
         self, seconds: float | None, request: AnnotateRequest, lane: Lane, timings: Timings
     ) -> Annotation:
-        allowed = self.deadline_seconds if seconds is None else seconds
+        allowed = self.deadline_seconds if seconds is None else _ours(seconds)
         if allowed <= 0:
             raise DeadlineError
         deadline = asyncio.get_running_loop().time() + allowed
+        running: dict[str, asyncio.Task[TaskOutcome]] = {}
+        late = False
         try:
             async with asyncio.timeout_at(deadline):
                 with timings.measure(SHARED, Stage.DECODE):
                     picture = await self.decoder.decode(request.image, self._scale(request.tasks), lane)
                 async with asyncio.TaskGroup() as group:
-                    running = {
-                        name: group.create_task(
-                            self._run(
-                                name,
-                                options,
-                                picture,
-                                request.languages,
-                                _Steps(name, lane, deadline, timings, self.engine, self.threads, self.metrics),
-                            )
-                        )
-                        for name, options in request.tasks.items()
-                    }
+                    for name, options in request.tasks.items():
+                        steps = _Steps(name, lane, deadline, timings, self.engine, self.threads, self.metrics)
+                        running[name] = group.create_task(self._run(name, options, picture, request.languages, steps))
         except TimeoutError:
-            raise DeadlineError from None
-        outcomes = {name: task.result() for name, task in running.items()}
+            if all(task.cancelled() or task.result().error for task in running.values()):
+                raise DeadlineError from None
+            late = True
+        # What was read in time stands.
+        outcomes = {
+            name: TaskOutcome(self._models(name), error=DeadlineError()) if late and task.cancelled() else task.result()
+            for name, task in running.items()
+        }
         return Annotation(request.request_id, picture.width, picture.height, timings, outcomes)
+
+    def _models(self, task: str) -> tuple[ModelReference, ...]:
+        return tuple(self.models[model] for model in self.tasks[task].models if model in self.models)
 
     def _scale(self, wanted: Mapping[str, TaskOptions]) -> Callable[[int, int], float]:
         """One decode serves all the tasks asked for, at the smallest size that does."""
@@ -269,8 +273,7 @@ class Pipeline:
     async def _run(
         self, name: str, options: TaskOptions, picture: Picture, languages: tuple[str, ...], steps: _Steps
     ) -> TaskOutcome:
-        task = self.tasks[name]
-        models = tuple(self.models[model] for model in task.models if model in self.models)
+        task, models = self.tasks[name], self._models(name)
         try:
             if len(models) < len(task.models):
                 raise ModelNotInstalledError(f"this server does without the task {name}: its model is not installed")
@@ -285,6 +288,11 @@ class Pipeline:
             outcome = TaskOutcome(models, result=result, cost=task.price)
         steps.timings.ended[name] = steps.timings.elapsed
         return outcome
+
+
+def _ours(seconds: float) -> float:
+    """Of what a caller's deadline leaves, the seconds that the work may take: the answer has to get there in time."""
+    return seconds - min(0.05, seconds / 20)
 
 
 def _check_languages(languages: Sequence[str], field: str = "languages") -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -147,8 +148,32 @@ async def test_the_caller_gone_nothing_runs_on_for_it(running: Gateway, fake: Fa
 async def test_a_deadline(running: Gateway, fake: FakeTriton) -> None:
     fake.behaviours["tagger"] = never
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await running.stub.Annotate(tags_and_text(picture()), timeout=0.3)
+        await running.stub.Annotate(
+            annotator_pb2.AnnotateRequest(image=picture(), tags=tags_pb2.TagsOptions()), timeout=0.3
+        )
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert await running.metric('imagier_requests_total{code="deadline",lane="interactive"}') == 1
+    annotation = await running.stub.Annotate(tags_and_text(picture()), timeout=2)
+    assert annotation.tags.status.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+    assert annotation.text.status.code == 0
+
+
+async def test_a_stream_that_breaks_off_is_no_error_of_ours(running: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    async def requests() -> AsyncIterator[annotator_pb2.AnnotateStreamRequest]:
+        for number in range(20):
+            request = annotator_pb2.AnnotateRequest(
+                image=picture(), request_id=str(number), tags=tags_pb2.TagsOptions()
+            )
+            yield annotator_pb2.AnnotateStreamRequest(request=request)
+
+    for _ in range(30):
+        call = running.stub.AnnotateStream(requests())
+        await anext(aiter(call))
+        call.cancel()
+    async with asyncio.timeout(20):
+        while await running.metric("imagier_in_flight_pictures"):
+            pass
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_a_stream_of_many_every_tenth_broken(running: Gateway) -> None:

@@ -47,7 +47,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-ar
                 return await behaviour(request, context)
             except grpc.aio.AbortError:
                 raise
-            except Exception:
+            except Exception as error:
+                if context.done() or _undelivered(error):
+                    raise asyncio.CancelledError from None
                 logger.exception("call failed")
                 await abort(context, InternalError())
             finally:
@@ -55,3 +57,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-ar
                 self._ended.set()
 
         return guarded
+
+
+def _undelivered(error: Exception) -> bool:
+    """Whether all that failed is the answer's way: its caller has gone, and gRPC has not said so yet."""
+    _, rest = ExceptionGroup("", [error]).split(grpc.aio.InternalError)
+    return rest is None

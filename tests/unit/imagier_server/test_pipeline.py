@@ -42,7 +42,7 @@ from imagier_server.messages import (
 )
 from imagier_server.metrics import Metrics
 from imagier_server.pipeline import Pipeline
-from imagier_server.timings import Stage
+from imagier_server.timings import Stage, Timings
 
 IMAGE = b"a picture"
 BROKEN = b"broken"
@@ -268,9 +268,39 @@ async def test_a_deadline_that_passes_stops_everything_and_gives_the_room_back(b
 
     bench.engine.answers["tags_model"] = forever
     with pytest.raises(DeadlineError):
-        await bench.pipeline.annotate(both(), Lane.INTERACTIVE, 0.05)
+        await bench.pipeline.annotate(AnnotateRequest(IMAGE, {"tags": TagsOptions()}), Lane.INTERACTIVE, 0.05)
     assert stopped.is_set()
     assert bench.value("imagier_in_flight_pictures") == 0
+
+
+async def test_what_was_read_before_the_deadline_stands(bench: Bench) -> None:
+    bench.engine.answers["tags_model"] = asyncio.Event().wait
+    annotation = await bench.pipeline.annotate(both(), Lane.INTERACTIVE, 0.5)
+    assert annotation.outcomes["text"].result == Text(())
+    assert isinstance(annotation.outcomes["tags"].error, DeadlineError)
+    assert [model.name for model in annotation.outcomes["tags"].models] == ["tags_model"]
+    assert annotation.cost == 2
+    assert bench.value("imagier_tasks_total", task="tags", code="deadline") == 1
+
+
+async def test_a_deadline_that_passes_before_the_decoder_is_done_fails_the_picture(bench: Bench) -> None:
+    bench.decoder.hold = asyncio.Event()
+    with pytest.raises(DeadlineError):
+        await bench.pipeline.annotate(both(), Lane.INTERACTIVE, 0.05)
+
+
+async def test_a_call_that_is_ended_at_its_deadline_was_not_given_up_by_its_caller(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.decoder.hold = asyncio.Event()
+    running = asyncio.create_task(bench.pipeline.annotate(both(), Lane.INTERACTIVE, 9.0))
+    await asyncio.wait([running], timeout=0.01)
+    monkeypatch.setattr(Timings, "elapsed", 8.99)
+    running.cancel()  # as gRPC does
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert bench.value("imagier_requests_total", lane="interactive", code="deadline") == 1
+    assert bench.value("imagier_requests_total", lane="interactive", code="cancelled") == 0
 
 
 async def test_what_is_left_of_the_deadline_goes_to_the_engine(bench: Bench) -> None:
@@ -365,9 +395,10 @@ async def test_a_stream_waits_for_room_instead_of_failing(bench: Bench) -> None:
     running = asyncio.create_task(
         bench.pipeline.annotate_many(stream(both(request_id="a")), collect(answers), lambda: None)
     )
-    await asyncio.wait([running], timeout=0.02)
-    assert not answers
-    places[0].leave()
+    for place in places[:2]:  # one is not enough: it is left to callers who do not wait
+        await asyncio.wait([running], timeout=0.02)
+        assert not answers
+        place.leave()
     await running
     assert isinstance(answers["a"], Annotation)
 
