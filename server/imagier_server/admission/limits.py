@@ -17,6 +17,9 @@ class Limits:
 
     def __init__(self, pictures: int, total_bytes: int, image_bytes: int, metrics: Metrics) -> None:
         self._pictures = pictures
+        # Of the room, that streams leave to callers who do not wait: else a few streams would have them all refused.
+        self._kept_pictures = min(pictures - 1, max(1, pictures // 8))
+        self._kept_bytes = total_bytes // 8
         self._total_bytes = total_bytes
         self._image_bytes = image_bytes
         self._metrics = metrics
@@ -52,8 +55,8 @@ class Limits:
         return Place(self, size)
 
     async def wait(self, size: int) -> Place:
-        """As `enter`, but waits for room: for streams, which can stop reading. Raises `DrainingError`."""
-        while not self._draining and not self._fits(size):
+        """As `enter`, but waits for room, and leaves some: for streams, which can stop reading. Raises `DrainingError`."""
+        while not self._draining and not self._fits(size, self._kept_pictures, self._kept_bytes):
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             with self._metrics.waiting_streams.track_inprogress():
@@ -78,8 +81,9 @@ class Limits:
         self._change(-1, -size)
         self._wake()
 
-    def _fits(self, size: int) -> bool:
-        return self._count < self._pictures and self._bytes + size <= max(self._total_bytes, size)
+    def _fits(self, size: int, kept_pictures: int = 0, kept_bytes: int = 0) -> bool:
+        room = max(self._total_bytes - kept_bytes, size)  # what is larger than all the room comes in alone
+        return self._count < self._pictures - kept_pictures and self._bytes + size <= room
 
     def _change(self, pictures: int, size: int) -> None:
         self._count += pictures

@@ -138,7 +138,9 @@ def _to_rgb(opened: Image.Image, profile: bytes | None, target: tuple[int, int])
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
     """Greys of 16 bits from the range of their format; of 32 bits and float from 0 to 1, 0 to 255 or what is there."""
-    low, high = picture.getextrema()
+    # First, as Pillow finds no extrema of 16 bits in big endian.
+    greys = picture.convert("F")
+    low, high = greys.getextrema()
     if not (isinstance(low, int | float) and isinstance(high, int | float) and isfinite(low) and isfinite(high)):
         raise RefusedError("the picture's values are not numbers")
     if picture.mode.startswith("I;16"):
@@ -148,7 +150,7 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
     elif low >= 0 and high <= 255:
         low, high = 0, 255
     span = (high - low) or 1
-    return picture.convert("F").point(lambda value: value * (255 / span) - low * 255 / span).convert("L")
+    return greys.point(lambda value: value * (255 / span) - low * 255 / span).convert("L")
 
 
 def _white(picture: Image.Image, highest: int) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import status_pb2
@@ -40,6 +41,9 @@ _STAGES = {
     Stage.FINISH: timing_pb2.STAGE_FINISH,
 }
 
+_MOST_WORDS = 10_000
+"""More than any field may have."""
+
 _MATCH_KINDS = {
     MatchKind.ID: keywords_pb2.MATCH_KIND_ID,
     MatchKind.NAME: keywords_pb2.MATCH_KIND_NAME,
@@ -56,9 +60,9 @@ def from_request(message: annotator_pb2.AnnotateRequest) -> AnnotateRequest:
         tasks["tags"] = TagsOptions(
             max_tags=tags.max_tags if tags.HasField("max_tags") else None,
             min_score=tags.min_score if tags.HasField("min_score") else None,
-            allow=tuple(tags.allow),
-            deny=tuple(tags.deny),
-            existing_tags=tuple(tags.existing_tags),
+            allow=first(tags.allow),
+            deny=first(tags.deny),
+            existing_tags=first(tags.existing_tags),
         )
     if message.HasField("text"):
         text = message.text
@@ -73,7 +77,12 @@ def from_request(message: annotator_pb2.AnnotateRequest) -> AnnotateRequest:
             min_score=caption.min_score if caption.HasField("min_score") else None,
             gender_neutral=caption.gender_neutral,
         )
-    return AnnotateRequest(message.image, tasks, tuple(message.languages), message.request_id)
+    return AnnotateRequest(message.image, tasks, first(message.languages), message.request_id)
+
+
+def first(words: Iterable[str]) -> tuple[str, ...]:
+    """Enough of them to be refused for their number: a message full of words of two letters would take gigabytes as strings."""
+    return tuple(islice(words, _MOST_WORDS))
 
 
 def to_response(annotation: Annotation) -> annotator_pb2.AnnotateResponse:

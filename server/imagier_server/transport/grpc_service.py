@@ -14,7 +14,7 @@ from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, keywords_
 from imagier_server.errors import ImagierError
 from imagier_server.messages import Annotation, Lane
 from imagier_server.pipeline import Pipeline
-from imagier_server.transport.codec import from_request, to_keywords_response, to_response
+from imagier_server.transport.codec import first, from_request, to_keywords_response, to_response
 from imagier_server.transport.status import abort, to_status
 
 
@@ -90,7 +90,7 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
         """What the keywords of a library mean."""
         try:
             matches = await self._pipeline.match_keywords(
-                tuple(request.keywords), tuple(request.languages), tuple(request.keyword_languages)
+                first(request.keywords), first(request.languages), first(request.keyword_languages)
             )
         except ImagierError as error:
             await abort(context, error)

@@ -69,6 +69,33 @@ async def test_a_stream_waits_until_a_place_is_free() -> None:
     (await other).leave()
 
 
+@pytest.mark.parametrize(("pictures", "of_streams"), [(1, 1), (2, 1), (8, 7), (64, 56)])
+async def test_streams_leave_room_to_callers_who_do_not_wait(pictures: int, of_streams: int) -> None:
+    room = limits(pictures=pictures, total=1000)
+    streams = [asyncio.create_task(room.wait(1)) for _ in range(pictures + 1)]
+    await asyncio.wait(streams, timeout=0.01)
+    assert sum(stream.done() for stream in streams) == of_streams
+    for _ in range(pictures - of_streams):
+        room.enter(1)
+    with pytest.raises(OverloadedError):
+        room.enter(1)
+    for stream in streams:
+        stream.cancel()
+
+
+async def test_streams_leave_bytes_to_callers_who_do_not_wait() -> None:
+    room = limits(pictures=9, total=80)
+    (await room.wait(70)).leave()
+    (await room.wait(80)).leave()  # alone
+    first = await room.wait(60)
+    second = asyncio.create_task(room.wait(15))
+    await asyncio.wait([second], timeout=0.01)
+    assert not second.done()
+    room.enter(15).leave()
+    first.leave()
+    (await second).leave()
+
+
 async def test_draining_refuses_callers_and_those_who_wait() -> None:
     room = limits(pictures=1)
     held = room.enter(1)

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -99,6 +101,40 @@ def test_float_tiff_and_cmyk_jpeg() -> None:
     red_value, green_value, _ = decoded.getpixel((8, 8))
     assert red_value > 200
     assert green_value < 60
+
+
+def grey_tiff(order: str, values: list[int], lightest: int, compressed: bool) -> bytes:
+    """A row of 16-bit grey, its bytes in the `order` of `struct`; by hand, as Pillow compresses only in the machine's own."""
+    row = struct.pack(f"{order}{len(values)}H", *values)
+    row = zlib.compress(row) if compressed else row
+    tags = {
+        256: len(values),
+        257: 1,
+        258: 16,
+        259: 8 if compressed else 1,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: 1,
+        279: len(row),
+    }
+    entries = [struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in {**tags, 281: lightest}.items()]
+    directory = struct.pack(f"{order}H", len(entries)) + b"".join(entries) + bytes(4)
+    return struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 8 + len(row)) + row + directory
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("values", "lightest", "expected"),
+    [([0, 300, 32896, 65535], 65535, [0, 1, 128, 255]), ([0, 255, 2048, 4095], 4095, [0, 15, 127, 255])],
+)
+def test_grey_tiff_of_16_bits_in_either_order(
+    values: list[int], lightest: int, expected: list[int], compressed: bool
+) -> None:
+    for order in "<>":
+        image = grey_tiff(order, values, lightest, compressed)
+        decoded, _, _ = decode(image, Format.TIFF, CAPS, whole)
+        assert [decoded.getpixel((x, 0)) for x in range(4)] == [(value,) * 3 for value in expected], order
 
 
 def test_transparency_is_laid_on_paper_that_shows_the_ink() -> None:

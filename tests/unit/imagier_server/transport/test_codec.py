@@ -23,6 +23,8 @@ from imagier_server.messages import (
     TextOptions,
     TextWord,
 )
+from imagier_server.tasks.keywords import MAX_KEYWORDS
+from imagier_server.tasks.tags import MAX_LIST
 from imagier_server.timings import SHARED, Stage, Timings
 from imagier_server.transport.codec import from_request, to_response
 
@@ -49,6 +51,14 @@ def test_unset_and_zero_are_told_apart() -> None:
     }
     message.caption.MergeFrom(caption_pb2.CaptionOptions(candidates=2, min_score=0.0, gender_neutral=True))
     assert from_request(message).tasks["caption"] == CaptionOptions(0, 2, 0.0, gender_neutral=True)
+
+
+def test_more_words_than_any_field_may_have_are_not_taken_in() -> None:
+    message = annotator_pb2.AnnotateRequest(image=b"12", languages=["en"] * 20_000)
+    message.tags.existing_tags.extend(["abc"] * 20_000)
+    request = from_request(message)
+    assert len(request.languages) == len(request.tasks["tags"].existing_tags) == 10_000 > max(MAX_LIST, MAX_KEYWORDS)
+    assert request.size == 2 + (2 + 3) * 10_000
 
 
 def annotation(**outcomes: TaskOutcome) -> Annotation:
