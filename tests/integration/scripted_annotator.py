@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -117,6 +118,7 @@ class Scripted(annotator_pb2_grpc.AnnotatorServiceServicer):
     requests: list[Request] = field(default_factory=list)
     streams: int = 0
     catalogs: int = 0
+    hold_catalog: asyncio.Event | None = None
     health: Any = None
 
     async def Annotate(self, request: Request, context: Any) -> Response:
@@ -140,6 +142,8 @@ class Scripted(annotator_pb2_grpc.AnnotatorServiceServicer):
 
     async def GetCatalog(self, request: Any, context: Any) -> catalog_pb2.GetCatalogResponse:
         self.catalogs += 1
+        if self.hold_catalog:
+            await self.hold_catalog.wait()
         return catalog_pb2.GetCatalogResponse(
             server_version="0.1.0",
             tasks=[catalog_pb2.TaskInfo(name="tags", options=[catalog_pb2.OptionInfo(name="max_tags", minimum=1)])],

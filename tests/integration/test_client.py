@@ -241,6 +241,19 @@ async def test_a_deadline_is_the_servers_too(client: Any, script: Scripted) -> N
     await asyncio.wait_for(gone.wait(), 10)
 
 
+async def test_no_deadline_waits_for_another_calls_catalogue(client: Any, script: Scripted) -> None:
+    script.hold_catalog = asyncio.Event()
+    patient = asyncio.ensure_future(client.annotate(b"1", tags=True, timeout=60))
+    async with asyncio.timeout(20):
+        while not script.catalogs:  # noqa: ASYNC110 - the script counts, it does not tell
+            await asyncio.sleep(0)
+        with pytest.raises(DeadlineError):
+            await client.annotate(b"1", tags=True, timeout=0.2)
+        script.hold_catalog.set()
+        await patient
+    assert script.catalogs == 1
+
+
 async def test_the_catalogue(client: Any) -> None:
     catalog = await client.catalog()
     assert catalog.limits == Limits(1000, 0, 0, 0, 0)

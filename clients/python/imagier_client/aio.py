@@ -20,7 +20,7 @@ from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_er
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
 from imagier_client.messages import Annotation, CaptionOptions, Catalog, Limits, TagsOptions, TextOptions
 from imagier_client.reading import Image
-from imagier_client.retry import Attempts, RetryPolicy
+from imagier_client.retry import Attempts, RetryPolicy, stream_patience
 from imagier_client.window import Answer, Window
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class AsyncClient:
         comes. A picture's failure is its own answer. A broken stream is opened again and what was not answered is sent again.
         Raises the error if the server cannot be reached for good, DeadlineError if nothing moves for `timeout` seconds.
         """
-        patience = self._timeout if timeout is None else timeout
+        patience = stream_patience(self._timeout) if timeout is None else timeout
         limits = await self._known_limits(self._attempts(timeout))
         window = Window[K](in_flight, self._retry, languages)
         source = Source(
@@ -192,5 +192,14 @@ class AsyncClient:
         return catalog
 
     async def _known_limits(self, attempts: Attempts) -> Limits:
-        async with self._limits_lock:
-            return self._limits or (await self._catalog(attempts)).limits
+        if self._limits is None:
+            try:
+                async with asyncio.timeout(attempts.remaining()):
+                    await self._limits_lock.acquire()
+            except TimeoutError:
+                raise DeadlineError("the server's catalogue does not come") from None
+            try:
+                return self._limits or (await self._catalog(attempts)).limits
+            finally:
+                self._limits_lock.release()
+        return self._limits

@@ -27,7 +27,7 @@ from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_er
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
 from imagier_client.messages import Annotation, CaptionOptions, Catalog, Limits, TagsOptions, TextOptions
 from imagier_client.reading import Image, read_image
-from imagier_client.retry import Attempts, RetryPolicy
+from imagier_client.retry import Attempts, RetryPolicy, stream_patience
 from imagier_client.window import Answer, Window
 
 K = TypeVar("K")
@@ -109,7 +109,7 @@ class Client:
         `images` is iterated in the calling thread, up to `in_flight` ahead of the answers: an answer waits for the pictures that
         are taken before it.
         """
-        patience = self._timeout if timeout is None else timeout
+        patience = stream_patience(self._timeout) if timeout is None else timeout
         limits = self._known_limits(self._attempts(timeout))
         window = Window[K](in_flight, self._retry, languages)
         source = iter(images)
@@ -192,8 +192,15 @@ class Client:
         return catalog
 
     def _known_limits(self, attempts: Attempts) -> Limits:
-        with self._limits_lock:
-            return self._limits or self._catalog(attempts).limits
+        if self._limits is None:
+            remaining = attempts.remaining()
+            if not self._limits_lock.acquire(timeout=-1 if remaining is None else remaining):
+                raise DeadlineError("the server's catalogue does not come")
+            try:
+                return self._limits or self._catalog(attempts).limits
+            finally:
+                self._limits_lock.release()
+        return self._limits
 
     def _send(self, stream: _Stream | None, window: Window[Any]) -> _Stream:
         if window.delay:

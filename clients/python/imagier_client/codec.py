@@ -12,6 +12,7 @@ from google.rpc import status_pb2
 from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
 
 from imagier_client.errors import ImagierClientError, InvalidRequestError, from_status
+from imagier_client.languages import primary
 from imagier_client.messages import (
     Annotation,
     Caption,
@@ -51,7 +52,7 @@ def encode_request(
     request_id: str = "",
 ) -> annotator_pb2.AnnotateRequest:
     """The request message. `True` asks for a task with the server's defaults, `False` does not ask. Raises InvalidRequestError."""
-    return _filled(
+    return filled(
         annotator_pb2.AnnotateRequest(image=image),
         request_id=request_id,
         languages=languages,
@@ -61,7 +62,7 @@ def encode_request(
     )
 
 
-def _filled(message: M, within: str = "", **values: object) -> M:
+def filled(message: M, within: str = "", **values: object) -> M:
     """`message` with these fields set. Raises InvalidRequestError for a number or text that protobuf has no form for."""
     for name, value in values.items():
         try:
@@ -128,7 +129,7 @@ def decode_catalog(message: catalog_pb2.GetCatalogResponse) -> Catalog:
 
 
 def _tags_options(options: TagsOptions) -> tags_pb2.TagsOptions:
-    return _filled(
+    return filled(
         tags_pb2.TagsOptions(),
         "tags.",
         max_tags=options.max_tags,
@@ -144,7 +145,7 @@ def _text_options(options: TextOptions) -> text_pb2.TextOptions:
 
 
 def _caption_options(options: CaptionOptions) -> caption_pb2.CaptionOptions:
-    return _filled(
+    return filled(
         caption_pb2.CaptionOptions(),
         "caption.",
         max_words=options.max_words,
@@ -225,7 +226,7 @@ def _task_error(status: status_pb2.Status) -> ImagierClientError | None:
 
 
 def ordered_names(names: Mapping[str, str], languages: Sequence[str]) -> Mapping[str, str]:
-    wanted = [language.split("-")[0].lower() for language in languages]
+    wanted = [primary(language) for language in languages]
     rank = {language: position for position, language in reversed(list(enumerate(wanted)))}
     return MappingProxyType(dict(sorted(names.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0]))))
 

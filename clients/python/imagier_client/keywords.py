@@ -9,7 +9,7 @@ from typing import Final
 
 from imagier.v1 import keywords_pb2
 
-from imagier_client.codec import ordered_names
+from imagier_client.codec import filled, ordered_names
 from imagier_client.messages import TagParent
 
 MOST_IN_A_CALL: Final = 5000
@@ -50,11 +50,14 @@ class KeywordMatches:
 def encode_keywords(
     keywords: Iterable[str], languages: Sequence[str], keyword_languages: Sequence[str]
 ) -> list[keywords_pb2.MatchKeywordsRequest]:
-    """One request for each call that is needed; none for no keyword."""
+    """One request for each call that is needed; none for no keyword. Raises InvalidRequestError."""
     listed = list(keywords)
     return [
-        keywords_pb2.MatchKeywordsRequest(
-            keywords=listed[begin : begin + MOST_IN_A_CALL], languages=languages, keyword_languages=keyword_languages
+        filled(
+            keywords_pb2.MatchKeywordsRequest(),
+            keywords=listed[begin : begin + MOST_IN_A_CALL],
+            languages=languages,
+            keyword_languages=keyword_languages,
         )
         for begin in range(0, len(listed), MOST_IN_A_CALL)
     ]

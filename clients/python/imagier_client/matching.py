@@ -13,6 +13,7 @@ from imagier_client.aio import AsyncClient
 from imagier_client.command import ALL_GOOD, NO_SERVER, SOME_FAILED, USAGE, listed, run, server
 from imagier_client.errors import ImagierClientError, InvalidRequestError
 from imagier_client.keywords import KeywordMatch, KeywordMatches
+from imagier_client.languages import primary
 from imagier_client.local_server import ServerStartError
 from imagier_client.printing import Printer
 
@@ -110,7 +111,7 @@ def lines(found: KeywordMatches, style: str, languages: Sequence[str]) -> Iterat
         if not match.meanings:
             yield "\t".join((keyword, "none", "", *("" for _ in columns)))
         for meaning in match.meanings:
-            names = (meaning.names.get(language.replace("_", "-").split("-")[0].lower(), "") for language in columns)
+            names = (meaning.names.get(primary(language), "") for language in columns)
             yield "\t".join((keyword, meaning.kind, meaning.id, *names))
 
 

@@ -59,3 +59,11 @@ class Attempts:
         if delay is None or (remaining is not None and delay >= remaining):
             raise error
         return delay
+
+
+def stream_patience(timeout: float | None) -> float | None:
+    """Seconds without an answer after which a stream is given up, from those that one call has.
+
+    More than those: a server that has as many for each picture, counted from when it takes it, must be heard to give up first.
+    """
+    return None if timeout is None else 1.5 * timeout

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imagier_client.errors import ImagierClientError
+from imagier_client.languages import primary
 from imagier_client.messages import Annotation, CaptionResult, TagsResult, TextResult
 
 
@@ -31,7 +32,7 @@ def picture(path: Path, annotation: Annotation, languages: Sequence[str]) -> Ren
         parts.append(captions)
     if annotation.tags is not None:
         spoken = ["en" if language in annotation.tags.unknown_languages else language for language in languages]
-        columns = list(dict.fromkeys(language.split("-")[0].lower() for language in spoken or ["en"]))
+        columns = list(dict.fromkeys(primary(language) for language in spoken or ["en"]))
         names = [[tag.names.get(language, "") for language in columns] for tag in annotation.tags.tags]
         # A name is better than none.
         rows = [row if any(row) else [tag.name] for row, tag in zip(names, annotation.tags.tags, strict=True)]

@@ -130,6 +130,11 @@ def test_every_field_of_a_reply_arrives() -> None:
     assert annotation.timings.stages == (StageTiming("tags", "infer", 0.25),)
 
 
+@pytest.mark.parametrize(("languages", "name"), [(("zh_CN", "en"), "猫"), (("zh-Hans",), "猫"), (("fr_CA",), "chat")])
+def test_names_are_in_the_order_of_languages_with_a_region(languages: tuple[str, ...], name: str) -> None:
+    assert next(iter(codec.ordered_names({"en": "cat", "fr": "chat", "zh": "猫"}, languages).values())) == name
+
+
 def test_a_task_that_was_not_asked_for_is_none_and_one_that_failed_is_an_error() -> None:
     response = annotator_pb2.AnnotateResponse()
     response.text.status.code = 14

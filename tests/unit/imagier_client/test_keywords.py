@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import pytest
 from imagier.v1 import keywords_pb2
+from imagier_client.errors import InvalidRequestError
 from imagier_client.keywords import MOST_IN_A_CALL, KeywordMatches, decode_keywords, encode_keywords
 
 
@@ -13,6 +15,14 @@ def test_as_many_calls_as_needed() -> None:
     assert {tuple(request.languages) for request in requests} == {("fr",)}
     assert {tuple(request.keyword_languages) for request in requests} == {("en",)}
     assert encode_keywords([], ["fr"], []) == []
+
+
+@pytest.mark.parametrize("field", ["keywords", "languages", "keyword_languages"])
+def test_what_cannot_be_sent_names_its_field(field: str) -> None:
+    asked = {"keywords": ["cat"], "languages": [], "keyword_languages": [], field: ["caf\udce9"]}
+    with pytest.raises(InvalidRequestError) as raised:
+        encode_keywords(**asked)
+    assert raised.value.field == field
 
 
 def test_replies_become_one_answer() -> None:

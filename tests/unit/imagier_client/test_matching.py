@@ -33,6 +33,7 @@ def test_columns_are_the_languages_that_are_known_and_english_stands_in() -> Non
         "keyword\tmatch\tid\tfr-CA\ten",
         "kitty\tsynonym\tn02121620\tchat\tcat",
     ]
+    assert list(lines(FOUND, "tsv", ("fr_CA",)))[1] == "kitty\tsynonym\tn02121620\tchat"
     assert next(lines(FOUND, "tsv", ("de",))) == "keyword\tmatch\tid\ten"
 
 

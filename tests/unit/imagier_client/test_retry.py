@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from imagier_client.errors import ExhaustedError, ImagierClientError, InvalidImageError, UnavailableError
-from imagier_client.retry import Attempts, RetryPolicy
+from imagier_client.retry import Attempts, RetryPolicy, stream_patience
 
 UNREACHABLE = UnavailableError("nobody", retryable=True)
 BUSY = ExhaustedError("busy", retryable=True, retry_after=10.0)
@@ -78,3 +78,8 @@ def test_attempts_without_a_deadline_end_by_number() -> None:
     attempts.failed(UNREACHABLE)
     with pytest.raises(UnavailableError):
         attempts.failed(UNREACHABLE)
+
+
+def test_a_stream_is_waited_for_longer_than_the_server_gives_a_picture() -> None:
+    assert stream_patience(60.0) == 90
+    assert stream_patience(None) is None

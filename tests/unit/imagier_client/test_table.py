@@ -77,6 +77,10 @@ def test_english_stands_in_for_an_unknown_language() -> None:
     assert rows(made, "eo", "en")[1] == ["tag", "0.76", "Egyptian cat"]
 
 
+def test_a_region_may_come_after_an_underscore() -> None:
+    assert rows(response(), "fr_CA", "en")[1] == ["tag", "0.76", "mau égyptien", "Egyptian cat"]
+
+
 def test_a_tag_without_a_name_in_these_languages_has_another() -> None:
     assert rows(response(), "zh")[1] == ["tag", "0.76", "Egyptian cat"]
 
