@@ -17,7 +17,16 @@ from tokenizers import Tokenizer
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Caption, CaptionOptions, Captions, Picture, Tensors
 from imagier_server.model_lock import ModelLockError, read_lock
-from imagier_server.tasks.caption_wording import essence, sentence, shortened, spaced, tidy, title
+from imagier_server.tasks.caption_wording import (
+    TITLE_WORDS,
+    essence,
+    first_words,
+    sentence,
+    shortened,
+    spaced,
+    tidy,
+    title,
+)
 from imagier_server.tasks.gender_neutral import gender_neutral
 from imagier_server.tasks.languages import spoken
 from imagier_server.tasks.task import LimitInfo, OptionInfo, Steps
@@ -173,19 +182,23 @@ def finish(speaker: Speaker, outputs: Tensors, options: CaptionOptions, language
     Those that need no shortening come first.
     """
     most = MAX_WORDS if options.max_words is None else options.max_words
+    english = language == "en"
     fitting: list[Caption] = []
     cut: list[Caption] = []
     for caption in _candidates(speaker, outputs, options, language):
-        short = shortened(caption.text, most)
+        short = shortened(caption.text, most) if english else first_words(caption.text, most)
         if short == caption.text:
             fitting.append(caption)
         elif short:
             cut.append(replace(caption, text=short))
     different: dict[tuple[str, ...], Caption] = {}
     for caption in fitting + cut:
-        different.setdefault(essence(caption.text), caption)
+        different.setdefault(essence(caption.text) if english else (caption.text.casefold(),), caption)
     captions = tuple(different.values())[: options.candidates or 1]
-    return Captions(captions, title(captions[0].text) if captions else "")
+    if not captions:
+        return Captions(())
+    said = captions[0].text
+    return Captions(captions, title(said) if english else first_words(said, TITLE_WORDS).rstrip("."))
 
 
 def _candidates(speaker: Speaker, outputs: Tensors, options: CaptionOptions, language: str) -> Iterator[Caption]:

@@ -152,6 +152,11 @@ def title(text: str) -> str:
     return sentence(short.split()).rstrip(".")
 
 
+def first_words(text: str, most: int) -> str:
+    """A sentence of at most so many of the words, in a language that has no rules here: in German "an" is no article."""
+    return sentence(text.split()[:most])
+
+
 def essence(text: str) -> tuple[str, ...]:
     """Equal for two sentences that say the same: case, articles and punctuation do not matter."""
     return tuple(word for word in map(_bare, text.split()) if word not in ARTICLES)

@@ -13,7 +13,7 @@ from typing import Final
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import KeywordMatch, KeywordMatches, KeywordMeaning, MatchKind
 from imagier_server.tasks.languages import spoken
-from imagier_server.tasks.spelling import fold, stem
+from imagier_server.tasks.spelling import fold, stems, stems_of_name
 from imagier_server.tasks.vocabulary import Vocabulary
 
 MAX_KEYWORDS: Final = 5000
@@ -46,7 +46,7 @@ class Keywords:
             for place, (concept, parent) in enumerate(zip(vocabulary.concepts, vocabulary.parent, strict=True))
         ]
         self._ids = {fold(concept.id): place for concept, place in zip(vocabulary.concepts, shown, strict=True)}
-        # Both by language and word: as written, or its stem.
+        # Both by language and word: as written, or one of its stems.
         self._words: dict[tuple[str, str], dict[int, MatchKind]] = {}
         self._stems: dict[tuple[str, str], dict[int, MatchKind]] = {}
         # The surest first: what a word is called already is not called again.
@@ -121,7 +121,8 @@ class Keywords:
     def _add(self, place: int, language: str, word: str, as_written: MatchKind, as_variant: MatchKind) -> None:
         folded = fold(word)
         self._words.setdefault((language, folded), {}).setdefault(place, as_written)
-        self._stems.setdefault((language, stem(folded, language, self._simplified)), {}).setdefault(place, as_variant)
+        for stem in stems_of_name(folded, language, self._simplified):
+            self._stems.setdefault((language, stem), {}).setdefault(place, as_variant)
 
     def _look_up(self, word: str, languages: Sequence[str]) -> Found:
         if len(word) > MAX_WORD:
@@ -131,8 +132,12 @@ class Keywords:
             return {self._ids[folded]: MatchKind.ID}
         found = [pair for language in languages for pair in self._words.get((language, folded), {}).items()]
         if not found:
-            stems = ((language, stem(folded, language, self._simplified)) for language in languages)
-            found = [pair for each in stems for pair in self._stems.get(each, {}).items()]
+            found = [
+                pair
+                for language in languages
+                for stem in stems(folded, language, self._simplified)
+                for pair in self._stems.get((language, stem), {}).items()
+            ]
         surest: dict[int, MatchKind] = {}
         for place, kind in sorted(found, key=lambda pair: pair[1].value):
             surest.setdefault(place, kind)

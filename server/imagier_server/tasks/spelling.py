@@ -54,6 +54,7 @@ _ENGLISH_PLURALS: Final = {
     "teeth": "tooth",
     "wolves": "wolf",
 }
+_IRREGULAR: Final = re.compile(f"(?:{'|'.join(_ENGLISH_PLURALS)})$")  # leaves, and cloverleaves
 _FRENCH_PLURALS: Final = {
     "travaux": "travail",
     "vitraux": "vitrail",
@@ -71,20 +72,34 @@ def fold(word: str) -> str:
     return " ".join("".join(char for char in decomposed if not unicodedata.combining(char)).split())
 
 
-def stem(folded: str, language: str, simplified: Mapping[int, str]) -> str:
-    """A folded word as its variants in that language have it in common: each part singular, nothing between the parts.
+def stems(folded: str, language: str, simplified: Mapping[int, str]) -> tuple[str, ...]:
+    """A folded word as its variants in that language have it in common: nothing between the parts, which are singular.
 
-    Not a word to show. `simplified` translates traditional Chinese characters (`str.translate`).
+    Not words to show. `simplified` translates traditional Chinese characters (`str.translate`).
     """
+    together = _together(folded)
     if language == "zh":
-        return "".join(_JOINTS.split(folded)).translate(simplified)
+        return (together.translate(simplified),)
     singular = _SINGULAR.get(language, str)
-    return "".join(singular(part) for part in _JOINTS.split(folded))
+    # "Sports car" and "sport cars" have the first in common, with each part singular; "bow tie" and "bowties" the second.
+    return tuple(dict.fromkeys(("".join(map(singular, _JOINTS.split(folded))), singular(together))))
+
+
+def stems_of_name(folded: str, language: str, simplified: Mapping[int, str]) -> tuple[str, ...]:
+    """The stems by which a name is found: its own, and that of its plural in -es if it ends in s.
+
+    To `stems` a mantis is several "manti", and mantises are a "mantis".
+    """
+    return tuple(dict.fromkeys((*stems(folded, language, simplified), _together(folded))))
+
+
+def _together(folded: str) -> str:
+    return "".join(_JOINTS.split(folded))
 
 
 def _english(word: str) -> str:
-    if word in _ENGLISH_PLURALS:
-        word = _ENGLISH_PLURALS[word]
+    if irregular := _IRREGULAR.search(word):
+        word = word[: irregular.start()] + _ENGLISH_PLURALS[irregular.group()]
     elif len(word) > 3 and word.endswith("men"):
         word = f"{word[:-2]}an"
     elif len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us")):

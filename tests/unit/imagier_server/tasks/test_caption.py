@@ -180,6 +180,15 @@ async def test_another_language_is_not_worded_as_english_is(tmp_path: Path) -> N
     assert refused.value.field == "caption.gender_neutral"
 
 
+def test_of_another_language_the_first_words_are_taken(speaker: Speaker) -> None:
+    outputs = said("a man is at a hat with the red", "a man is at hat with the red")
+    answer = finish(speaker, outputs, CaptionOptions(candidates=2), "fr")
+    assert texts(answer) == ["A man is at a hat with the red.", "A man is at hat with the red."], "two, for all we know"
+    assert answer.title == "A man is at a hat"
+    assert texts(finish(speaker, outputs, CaptionOptions(max_words=4), "fr")) == ["A man is at."]
+    assert finish(speaker, said("."), CaptionOptions(), "fr") == Captions(())
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [

@@ -10,6 +10,7 @@ from imagier_server.tasks.caption_wording import (
     FUNCTION_WORDS,
     TITLE_WORDS,
     essence,
+    first_words,
     plural,
     shortened,
     tidy,
@@ -261,3 +262,16 @@ def test_articles_go_with_the_next_word() -> None:
 )
 def test_plurals(one: str, many: str) -> None:
     assert plural(one) == many
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "kept"),
+    [
+        ("Ein Mann lehnt sich an eine Wand.", TITLE_WORDS, "Ein Mann lehnt sich an eine."),
+        ("Un homme a un chien.", TITLE_WORDS, "Un homme a un chien."),
+        ("Ein Hund, der an Land will.", 2, "Ein Hund."),
+        ("", TITLE_WORDS, ""),
+    ],
+)
+def test_the_first_words_of_any_language(text: str, most: int, kept: str) -> None:
+    assert first_words(text, most) == kept

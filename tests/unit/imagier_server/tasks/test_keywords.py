@@ -8,7 +8,7 @@ import pytest
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import MatchKind
 from imagier_server.tasks.keywords import MAX_CHARACTERS, MAX_DEPTH, MAX_KEYWORDS, MAX_WORD, Keywords
-from imagier_server.tasks.spelling import fold
+from imagier_server.tasks.spelling import fold, stems_of_name
 from imagier_server.tasks.vocabulary import Vocabulary
 
 ASSETS = Path(__file__).parents[4] / "model_repository" / "tagger" / "assets"
@@ -43,6 +43,11 @@ def meant(keywords: Keywords, keyword: str) -> dict[str, MatchKind]:
         ("chevaux", "horse", MatchKind.VARIANT),
         ("gray wolf", "grey wolf", MatchKind.VARIANT),
         ("egyptian_cats", "Egyptian cat", MatchKind.VARIANT),
+        ("bowties", "bow tie", MatchKind.VARIANT),
+        ("SportsCar", "sports car", MatchKind.VARIANT),
+        ("praying mantises", "praying mantis", MatchKind.VARIANT),
+        ("meatloaves", "meatloaf", MatchKind.VARIANT),
+        ("pick-ups", "pickup truck", MatchKind.VARIANT),
         ("飛機", "airplane", MatchKind.VARIANT),
         ("kitty", "cat", MatchKind.SYNONYM),
         ("kitties", "cat", MatchKind.SYNONYM),
@@ -176,6 +181,16 @@ def test_few_words_are_ambiguous(keywords: Keywords) -> None:
     """A synonym must not make a name of something else ambiguous unless people use the word for both."""
     words = {word for _, _, word in synonyms()} | {n for c in keywords.vocabulary.concepts for n in c.names.values()}
     assert {fold(word) for word in words if len(keywords.meanings(word)) > 1} == {
+        "beer", "biere", "cape", "crane", "grue", "panther", "papillon", "pistolet", "trolley", "tub", "啤酒",
+    }  # fmt: skip
+
+
+def test_few_stems_are_ambiguous(keywords: Keywords) -> None:
+    """What is written together, or in the plural, must not mean something else as well."""
+    names = [(language, name) for concept in keywords.vocabulary.concepts for language, name in concept.names.items()]
+    words = [*names, *((language, word) for _, language, word in synonyms())]
+    stems = {each for language, word in words for each in stems_of_name(fold(word), language, {})}
+    assert {each for each in stems if len(keywords.meanings(each)) > 1} == {
         "beer", "biere", "cape", "crane", "grue", "panther", "papillon", "pistolet", "trolley", "tub", "啤酒",
     }  # fmt: skip
 

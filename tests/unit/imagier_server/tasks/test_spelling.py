@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from imagier_server.tasks.spelling import fold, stem
+from imagier_server.tasks.spelling import fold, stems, stems_of_name
 
 SIMPLIFIED = {ord("貓"): "猫", ord("車"): "车"}
 
@@ -34,6 +34,17 @@ SIMPLIFIED = {ord("貓"): "猫", ord("車"): "车"}
         ("en", "ice cream", "icecream"),
         ("en", "hot-air balloon", "hot_air_balloons"),
         ("en", "T-shirt", "t shirts"),
+        ("en", "bow tie", "bowtie"),
+        ("en", "bow tie", "bowties"),
+        ("en", "pot pie", "potpies"),
+        ("en", "sports car", "sportscar"),
+        ("en", "sports car", "sport cars"),
+        ("en", "tennis ball", "tennisballs"),
+        ("en", "grey wolf", "greywolves"),
+        ("en", "pickup", "pick-ups"),
+        ("en", "meatloaf", "meatloaves"),
+        ("en", "praying mantis", "praying mantises"),
+        ("en", "lens", "lenses"),
         ("fr", "cheval", "Chevaux"),
         ("fr", "bateau", "bateaux"),
         ("fr", "bijou", "bijoux"),
@@ -43,12 +54,15 @@ SIMPLIFIED = {ord("貓"): "猫", ord("車"): "车"}
         ("fr", "tournevis", "tournevis"),
         ("fr", "chat persan", "chats persans"),
         ("fr", "appareil photo", "appareils-photos"),
+        ("fr", "pick-up", "pick-ups"),
+        ("fr", "sous-marin", "sousmarins"),
         ("zh", "猫", "貓"),
         ("zh", "汽车", "汽車"),
     ],
 )
-def test_variants_have_one_stem(language: str, one: str, other: str) -> None:
-    assert stem(fold(one), language, SIMPLIFIED) == stem(fold(other), language, SIMPLIFIED)
+def test_a_name_is_found_by_its_variants(language: str, one: str, other: str) -> None:
+    name = stems_of_name(fold(one), language, SIMPLIFIED)
+    assert not set(name).isdisjoint(stems(fold(other), language, SIMPLIFIED))
 
 
 @pytest.mark.parametrize(
@@ -60,13 +74,16 @@ def test_variants_have_one_stem(language: str, one: str, other: str) -> None:
         ("en", "pin", "pine"),
         ("en", "bus", "bu"),
         ("en", "glass", "glas"),
+        ("en", "horse", "hors"),
+        ("en", "goose", "goo"),
+        ("en", "olive", "olife"),
         ("fr", "ours", "oural"),
         ("fr", "roue", "rou"),
         ("zh", "猫", "狗"),
     ],
 )
 def test_different_words_stay_different(language: str, one: str, other: str) -> None:
-    assert stem(fold(one), language, {}) != stem(fold(other), language, {})
+    assert set(stems_of_name(fold(one), language, {})).isdisjoint(stems(fold(other), language, {}))
 
 
 def test_fold_ignores_case_accents_ligatures_and_blanks() -> None:
@@ -77,4 +94,4 @@ def test_fold_ignores_case_accents_ligatures_and_blanks() -> None:
 
 
 def test_a_language_without_rules_keeps_its_words() -> None:
-    assert stem("hunde", "de", {}) == "hunde"
+    assert stems("hunde", "de", {}) == stems_of_name("hunde", "de", {}) == ("hunde",)
