@@ -222,9 +222,12 @@ async def test_what_is_in_flight_and_what_is_refused_meanwhile(
         assert await moved(running, not_read) == {"imagier_waiting_streams": 1}
 
         async def left() -> None:
-            for call in calls:
-                call.cancel()
+            held, waiting = calls
             async with asyncio.timeout(10):
+                waiting.cancel()  # first, or it would take the place that the other leaves
+                while await running.metric("imagier_waiting_streams"):
+                    pass
+                held.cancel()
                 while not (await running.samples()).items() >= free.items():
                     pass
 
