@@ -24,6 +24,7 @@ from imagier_server.messages import Lane
 from imagier_server.metrics import Metrics
 from imagier_server.triton import TritonEngine
 from running_gateway import Gateway, gateway, picture
+from tritonclient.grpc import service_pb2
 
 MODELS = {"tagger": locked("tagger")}
 PIXELS = {"pixels": np.zeros((1, 2, 2, 3), np.uint8)}
@@ -62,6 +63,12 @@ class Cluster:
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"imagier_{name}", labels) or 0.0
+
+    def series(self, number: int) -> list[str]:
+        """The names of the series that Triton has of its own."""
+        address = f"127.0.0.{number}:{self.port}"
+        families = self.metrics.registry.collect()
+        return [each.name for family in families for each in family.samples if each.labels.get("engine") == address]
 
     async def infer(self, seconds: float = 10.0) -> None:
         await self.engines.infer("tagger", PIXELS, lane=Lane.INTERACTIVE, seconds=seconds)
@@ -298,6 +305,88 @@ async def test_replicas_come_and_go_behind_a_name_under_load(cluster: Cluster) -
             hosts.remove("127.0.0.2")
             await cluster.up(1)
     assert cluster.taken[3] > 0
+
+
+async def test_all_replaced_at_once_under_load(cluster: Cluster) -> None:
+    hosts = ["127.0.0.1"]
+
+    async def names(host: str) -> list[str]:
+        return list(hosts)
+
+    await cluster.start(1, 2)
+    resolver = Resolver([Target("triton", cluster.port)], names)
+    async with following(resolver, cluster.engines.use, seconds=0.05, again=cluster.engines.troubled):
+        await cluster.up(1)
+        async with under_load(cluster):
+            for number in (2, 1, 2):
+                before = cluster.taken[number]
+                hosts[:] = [f"127.0.0.{number}"]
+                async with asyncio.timeout(20):
+                    while cluster.taken[number] == before or cluster.series(3 - number):  # noqa: ASYNC110
+                        await asyncio.sleep(0)
+                assert cluster.value("engines") == 1
+
+
+async def test_one_that_fails_at_once_is_not_given_most(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_FIRST_EJECTION_SECONDS", 3600.0)
+    monkeypatch.setattr(pool, "_MAX_EJECTION_SECONDS", 3600.0)
+    await cluster.start(1, 2)
+    cluster.use(1, 2)
+    await cluster.up(2)
+    await cluster.load(2)
+    cluster.fakes[1].behaviours["tagger"] = refusing(grpc.StatusCode.INTERNAL, "CUDA failure 700")
+    errors = 0
+    while errors < 5:
+        try:
+            await cluster.infer()
+        except InternalError:
+            errors += 1
+    before = cluster.taken[1]
+    assert cluster.value("engine_ready", engine=f"127.0.0.1:{cluster.port}") == 0
+    await cluster.load(20)
+    assert cluster.taken[1] == before
+
+
+async def test_one_whose_answer_to_a_look_is_garbage(cluster: Cluster) -> None:
+    await cluster.start(1, 2)
+    cluster.use(1, 2)
+    await cluster.up(2)
+    engine = cluster.engines._members[f"127.0.0.1:{cluster.port}"].engine
+    sound = engine._stub.ModelConfig
+    engine._stub.ModelConfig = engine._channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelConfig",
+        service_pb2.ModelConfigRequest.SerializeToString,
+        lambda answer: service_pb2.ModelConfigResponse.FromString(b"\x0a\x7f"),
+    )
+    await cluster.up(1)
+    await cluster.load(10)
+    assert cluster.taken == {1: 0, 2: 10}
+    engine._stub.ModelConfig = sound
+    await cluster.up(2)
+    await cluster.load(10)
+    assert cluster.taken[1] > 0
+
+
+async def test_no_series_are_left_of_one_that_came_and_went_with_a_request_under_way(cluster: Cluster) -> None:
+    await cluster.start(1, 2)
+    cluster.use(1, 2)
+    await cluster.up(2)
+    arrived, release = asyncio.Semaphore(0), asyncio.Event()
+    cluster.fakes[1].behaviours["tagger"] = holding(arrived, release)
+    waiting = [asyncio.create_task(cluster.infer()) for _ in range(2)]
+    await arrived.acquire()
+    cluster.use(2)
+    cluster.use(1, 2)
+    await cluster.up(2)
+    cluster.use(2)
+    async with asyncio.timeout(20):
+        while len(cluster.engines._lives) > 2:  # noqa: ASYNC110 - the end of a connection has no event
+            await asyncio.sleep(0)
+        assert cluster.series(1)
+        release.set()
+        await asyncio.gather(*waiting)
+        while cluster.series(1):  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 @pytest.fixture

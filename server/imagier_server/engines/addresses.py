@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from imagier_server.logs import log
+from imagier_server.logs import log, logger
 
 Lookup = Callable[[str], Awaitable[Collection[str]]]
 """Host → its IP addresses. Raises OSError if there are none, UnicodeError for what cannot be a name."""
@@ -55,10 +55,10 @@ class Resolver:
     async def _resolve(self, target: Target) -> None:
         try:
             found = await self._lookup(target.host)
-        except (OSError, UnicodeError) as error:  # the latter of a name that can be none
+            addresses = [f"[{each}]" if ip_address(each).version == 6 else each for each in found]
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other hosts are followed
             log(logging.WARNING, "engine address not found", host=target.host, error=type(error).__name__)
             return
-        addresses = (f"[{each}]" if ip_address(each).version == 6 else each for each in found)
         self._found[target] = frozenset(f"{address}:{target.port}" for address in addresses)
 
 
@@ -71,7 +71,11 @@ async def following(
     async def follow() -> None:
         while True:
             again.clear()
-            use(await resolver.resolve())
+            try:
+                use(await resolver.resolve())
+            except Exception:
+                # An error that nobody foresaw must not be the last look.
+                logger.exception("engine addresses not taken")
             await asyncio.sleep(_LEAST_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

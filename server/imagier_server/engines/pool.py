@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol, Self
 
 from imagier_server.engines.balancer import Balancer
 from imagier_server.engines.budget import RetryBudget
-from imagier_server.errors import EngineUnavailableError, ModelUnavailableError
-from imagier_server.logs import log
+from imagier_server.errors import EngineUnavailableError, InternalError, ModelUnavailableError
+from imagier_server.logs import log, logger
 from imagier_server.messages import Lane, Tensors
 from imagier_server.metrics import Metrics
 
@@ -23,6 +24,8 @@ _MAX_EJECTION_SECONDS = 4.0
 _ROOM_SECONDS = 0.05
 # Looks in a row without an answer to anything, until an engine counts as hung; a single one may be slow on a busy machine.
 _HUNG = 2
+# Errors of one model in a row, until its engine may be the cause; a single picture may bring a few.
+_FAULTY = 5
 
 
 class Engine(Protocol):
@@ -35,8 +38,21 @@ class Engine(Protocol):
     async def close(self) -> None: ...
 
 
+class _Faults:
+    """The errors of one model on one engine since its last good answer there. The time is the event loop's."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.benchings = 0
+        self.benched_until = 0.0
+
+
 class _Member:
-    """One address. `epoch` counts ejections: what was sent before the last one says nothing about the engine of now."""
+    """One address. `epoch` counts ejections: what was sent before the last one says nothing about the engine of now.
+
+    `proven` are the models whose last answer was good, `faults` those whose last was an error.
+    One that has `left` the addresses is used until others have what it has; one that is `retired` takes no request any more.
+    """
 
     def __init__(self, address: str, engine: Engine) -> None:
         self.address = address
@@ -46,8 +62,27 @@ class _Member:
         self.failures = 0
         self.unanswered = 0
         self.epoch = 0
+        self.faults: dict[str, _Faults] = {}
+        self.proven: set[str] = set()
+        self.left = False
         self.retired = False
         self.woken = asyncio.Event()
+
+    @property
+    def has(self) -> set[str]:
+        """The models that are ready here."""
+        return {model for model, ready in self.ready.items() if ready}
+
+    @property
+    def benched(self) -> set[str]:
+        """The models that fail here and not elsewhere, for the time until they are tried again."""
+        now = _now()
+        return {model for model, faults in self.faults.items() if now < faults.benched_until}
+
+    @property
+    def failing(self) -> set[str]:
+        """The models that were benched here and have not given a good answer since."""
+        return {model for model, faults in self.faults.items() if faults.benchings}
 
     @property
     def up(self) -> bool:
@@ -62,8 +97,7 @@ class _Member:
         """Seconds until the next look. After the first failure there is none: most are a connection that ended."""
         if self.up or self.retired:
             return _LOOK_SECONDS
-        doublings = min(self.failures - 2, 10)
-        return min(_MAX_EJECTION_SECONDS, _FIRST_EJECTION_SECONDS * 2.0**doublings) if doublings >= 0 else 0.0
+        return _ejection(self.failures - 2) if self.failures >= 2 else 0.0
 
 
 class Engines:
@@ -71,6 +105,9 @@ class Engines:
 
     An engine is ejected when it does not answer, and admitted again after a look that finds models ready; each failure in a row
     doubles the time until that look, as outlier ejection in Envoy does. One that is retired finishes what it has.
+
+    An engine that says it is ready and yet fails whatever it is given would be the least busy of all, and be given most. So a model
+    that fails many times in a row on one engine, while its last answer on another was good, is benched there for as long.
     """
 
     def __init__(
@@ -81,7 +118,7 @@ class Engines:
         self._budget = budget
         self._metrics = metrics
         self._members: dict[str, _Member] = {}
-        self._lives: set[asyncio.Task[None]] = set()
+        self._lives: dict[_Member, asyncio.Task[None]] = {}
         self._balancer = Balancer[_Member](self._models)
         self._changed = asyncio.Event()
         self.ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(self._models, False))
@@ -93,23 +130,25 @@ class Engines:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for life in self._lives:
+        for life in self._lives.values():
             life.cancel()
         if self._lives:
-            await asyncio.wait(self._lives)
+            await asyncio.wait(self._lives.values())
 
     def use(self, addresses: Collection[str]) -> None:
-        """Takes the engines at these 'HOST:PORT' from now on: connects to new ones, sends nothing more to those left out."""
-        for address in sorted(self._members.keys() - set(addresses)):
-            member = self._members.pop(address)
-            member.retired, member.ready = True, {}
-            member.woken.set()
-            log(logging.INFO, "engine retired", address=address)
+        """Takes the engines at these 'HOST:PORT' from now on: connects to new ones, retires those left out.
+
+        One left out that has a model ready serves until one of these has it ready, too, or until it fails: where all are replaced
+        at once, the new ones have not been asked yet. Without any address there is nothing to wait for.
+        """
         for address in sorted(set(addresses) - self._members.keys()):
             member = self._members[address] = _Member(address, self._connect(address))
-            life = asyncio.create_task(self._live(member))
-            self._lives.add(life)
-            life.add_done_callback(self._lives.discard)
+            self._lives[member] = asyncio.create_task(self._live(member))
+            self._lives[member].add_done_callback(partial(self._forget, member))
+        for address, member in sorted(self._members.items()):
+            member.left = address not in addresses
+            if not addresses:
+                self._retire(member)
         self._refresh()
 
     async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors:
@@ -126,12 +165,11 @@ class Engines:
                 else EngineUnavailableError("the inference engine does not answer")
             )
         self._budget.earn()
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + seconds
+        deadline = _now() + seconds
         try:
             return await self._infer(member, model, inputs, lane, seconds)
         except (EngineUnavailableError, ModelUnavailableError):
-            left = deadline - clock()
+            left = deadline - _now()
             other = self._balancer.choose(model, but=member)
             if other is None or left < _ROOM_SECONDS or not self._budget.spend():
                 self._metrics.engine_retries.labels("refused").inc()
@@ -160,6 +198,10 @@ class Engines:
                 self._set_ready(member, {**member.ready, model: False})
                 member.woken.set()
             raise
+        except InternalError:
+            if member.epoch == epoch:
+                self._count_fault(member, model)
+            raise
         finally:
             member.in_flight -= 1
             if member.over:
@@ -167,18 +209,30 @@ class Engines:
         member.unanswered = 0
         if member.epoch == epoch:
             member.failures = 0
+            member.proven.add(model)
+            if member.faults.pop(model, None):
+                self._set_ready(member, member.ready)
         return outputs
 
     async def _live(self, member: _Member) -> None:
         """Looks after one address until it is retired and its last request is answered."""
         try:
             while not member.over:
-                await self._look(member)
+                try:
+                    await self._look(member)
+                except Exception:
+                    # An answer that nobody foresaw: without this, the engine would be ready for ever, and nobody would look.
+                    logger.exception("engine look failed", extra={"fields": {"address": member.address}})
+                    self._eject(member)
                 await _rest(member)
         finally:
             await member.engine.close()
-            if member.address not in self._members:
-                self._metrics.forget_engine(member.address)
+
+    def _forget(self, member: _Member, _: object) -> None:
+        del self._lives[member]
+        # An address may have come back while the one before it finished what it had: they share their series.
+        if all(each.address != member.address for each in self._lives):
+            self._metrics.forget_engine(member.address)
 
     async def _look(self, member: _Member) -> None:
         epoch = member.epoch
@@ -203,8 +257,25 @@ class Engines:
                 member.failures = 0
             self._set_ready(member, ready)
 
+    def _count_fault(self, member: _Member, model: str) -> None:
+        member.proven.discard(model)
+        faults = member.faults.setdefault(model, _Faults())
+        faults.count += 1
+        if faults.count < _FAULTY or model not in member.has - member.benched:
+            return
+        # What fails everywhere is the picture's doing, or the model's: no engine is better than this one.
+        if any(model in each.has & each.proven for each in self._members.values()):
+            faults.benched_until = _now() + _ejection(faults.benchings)
+            if not faults.benchings:
+                log(logging.ERROR, "engine fails at a model", address=member.address, model=model)
+            faults.benchings += 1
+            self._set_ready(member, member.ready)
+
     def _eject(self, member: _Member) -> None:
         member.epoch += 1
+        # What comes back may be another process.
+        member.faults.clear()
+        member.proven.clear()
         member.failures += 1
         member.woken.set()
         self.troubled.set()
@@ -212,15 +283,24 @@ class Engines:
 
     def _set_ready(self, member: _Member, ready: Mapping[str, bool]) -> None:
         before, was_up, member.ready = member.ready, member.up, ready
-        self._metrics.set_engine_ready(member.address, all(ready.get(model, False) for model in self._models))
+        self._metrics.set_engine_ready(member.address, member.has - member.failing >= set(self._models))
         if before != ready and not member.retired:
             level = logging.INFO if member.up else logging.WARNING
             self._metrics.engine_ejections.inc(was_up and not member.up)
             log(level, "engine ready" if member.up else "engine not ready", address=member.address, models=dict(ready))
         self._refresh()
 
+    def _retire(self, member: _Member) -> None:
+        del self._members[member.address]
+        member.retired, member.ready = True, {}
+        member.woken.set()
+        log(logging.INFO, "engine retired", address=member.address)
+
     def _refresh(self) -> None:
         members = self._members.values()
+        replaced = set[str]().union(*(member.has for member in members if not member.left))
+        for member in [each for each in members if each.left and each.has <= replaced]:
+            self._retire(member)
         self._balancer.update(members)
         self.ready = MappingProxyType({model: self._balancer.has(model) for model in self._models})
         for model, state in self.ready.items():
@@ -228,6 +308,15 @@ class Engines:
         self._metrics.engines.set(len(members))
         self._metrics.engines_up.set(sum(member.up for member in members))
         self._changed.set()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _ejection(doublings: int) -> float:
+    """Seconds for which an engine is given up that has failed so many times before in a row."""
+    return min(_MAX_EJECTION_SECONDS, _FIRST_EJECTION_SECONDS * 2.0 ** min(doublings, 10))
 
 
 async def _rest(member: _Member) -> None:

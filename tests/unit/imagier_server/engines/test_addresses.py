@@ -95,6 +95,32 @@ async def test_what_cannot_be_a_name_is_a_name_that_is_not_found() -> None:
     assert await Resolver([Target("a..b", 1), Target("127.0.0.1", 2)]).resolve() == {"127.0.0.1:2"}
 
 
+async def test_what_cannot_be_understood_of_one_name_does_not_keep_the_others_back() -> None:
+    names = Names(triton=["10.0.0.1"], other=["10.0.0.2"])
+    resolver = Resolver([TRITON, Target("other", 8001)], names)
+    await resolver.resolve()
+    names.hosts = {"triton": ["10.0.0.1", "no address"], "other": ["10.0.0.3"]}
+    assert await resolver.resolve() == {"10.0.0.1:8001", "10.0.0.3:8001"}
+
+
+async def test_an_error_that_nobody_foresaw_is_not_the_last_look(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(addresses, "_LEAST_SECONDS", 0.0)
+    seen = asyncio.Queue[Collection[str]](9)
+
+    def use(found: Collection[str]) -> None:
+        seen.put_nowait(found)
+        if seen.qsize() == 1:
+            raise ValueError("the words on the receipt")
+
+    async with asyncio.timeout(10):
+        async with following(Resolver([TRITON], Names(triton=["10.0.0.1"])), use, seconds=0.01, again=asyncio.Event()):
+            while seen.qsize() < 3:  # noqa: ASYNC110 - a queue does not tell how full it is
+                await asyncio.sleep(0)
+    assert caplog.messages == ["engine addresses not taken"]
+
+
 async def test_the_machines_own_names() -> None:
     assert await look_up("127.0.0.1") == {"127.0.0.1"}
     assert await look_up("::1") == {"::1"}

@@ -17,6 +17,7 @@ MODELS = ("tagger", "other")
 class Engine:
     in_flight: int = 0
     ready: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(MODELS, True))
+    benched: frozenset[str] = frozenset()
 
 
 def balancing(*engines: Engine) -> Balancer[Engine]:
@@ -26,7 +27,13 @@ def balancing(*engines: Engine) -> Balancer[Engine]:
 
 
 ENGINES = st.lists(
-    st.builds(Engine, st.integers(0, 5), st.fixed_dictionaries({model: st.booleans() for model in MODELS})), max_size=8
+    st.builds(
+        Engine,
+        st.integers(0, 5),
+        st.fixed_dictionaries({model: st.booleans() for model in MODELS}),
+        st.frozensets(st.sampled_from(MODELS)),
+    ),
+    max_size=8,
 )
 
 
@@ -37,7 +44,9 @@ def test_the_least_loaded_of_those_that_can(engines: list[Engine], model: str, t
     for _ in range(turns):
         balancer.choose(model)
     but = data.draw(st.sampled_from([None, *engines]))
-    able = [engine for engine in engines if engine.ready[model] and engine is not but]
+    ready = [engine for engine in engines if engine.ready[model]]
+    able = [engine for engine in ready if model not in engine.benched] or ready
+    able = [engine for engine in able if engine is not but]
     chosen = balancer.choose(model, but)
     assert balancer.has(model) == any(engine.ready[model] for engine in engines)
     if not able:

@@ -92,6 +92,24 @@ class Bench:
             while not condition():  # noqa: ASYNC110 - what it waits for has no event
                 await asyncio.sleep(0)
 
+    async def looked(self, number: int) -> None:
+        """Returns when a look that began after this call has ended."""
+        looks = self[number].looks
+        await self.until(lambda: self[number].looks > looks + 1)
+
+    async def fail(self, number: int, times: int) -> None:
+        """Requests until that many have failed, all of them there; others may take twice as many."""
+        errors, before = 0, len(self[number].requests)
+        async with asyncio.timeout(10):
+            for _ in range(3 * times):
+                try:
+                    await self.infer()
+                except InternalError:
+                    errors += 1
+                if errors == times:
+                    break
+        assert len(self[number].requests) == before + errors == before + times
+
     async def up(self, count: int) -> None:
         await self.until(lambda: self.value("engines_up") == count)
 
@@ -252,6 +270,202 @@ async def test_one_that_goes_finishes_what_it_has() -> None:
         assert sorted(await asyncio.gather(*running)) == [1, 2]
         await b[1].closed.wait()
         assert not b[2].closed.is_set()
+
+
+async def test_all_replaced_at_once_serve_until_one_of_the_new_is_ready() -> None:
+    async with bench(1, 2) as b:
+        b.engines.use(["3", "4"])
+        b[3].ready = b[4].ready = {}
+        await b.looked(3)
+        assert {await b.infer() for _ in range(4)} == {1, 2}
+        assert all(b.engines.ready.values())
+        b[3].ready = READY
+        await b.until(lambda: b.value("engines") == 2)
+        assert {await b.infer() for _ in range(4)} == {3}
+        await asyncio.gather(b[1].closed.wait(), b[2].closed.wait())
+
+
+async def test_one_that_is_left_out_stays_for_the_model_that_the_new_one_lacks() -> None:
+    async with bench(1) as b:
+        b.engines.use(["2"])
+        b[2].ready = {"tagger": True, "other": False}
+        await b.up(2)
+        assert await b.infer("other") == 1
+        b[2].ready = READY
+        await b.until(lambda: b.value("engines") == 1)
+        assert await b.infer("other") == 2
+
+
+async def test_one_that_is_left_out_and_fails_does_not_come_back() -> None:
+    async with bench(1) as b:
+        b.engines.use(["2"])
+        b[2].ready = {}
+        b[1].fault = GONE
+        with pytest.raises(EngineUnavailableError):
+            await b.infer()
+        assert b.value("engines") == 1
+        await b[1].closed.wait()
+
+
+async def test_one_that_is_named_again_before_it_was_replaced_keeps_its_connection() -> None:
+    async with bench(1) as b:
+        b.engines.use(["2"])
+        b[2].ready = {}
+        b.engines.use(["1"])
+        await b[2].closed.wait()
+        assert await b.infer() == 1
+        assert len(b.made["1"]) == 1
+
+
+async def test_without_any_address_nothing_is_kept() -> None:
+    async with bench(1, 2) as b:
+        b.engines.use(())
+        assert b.value("engines") == 0
+        assert not any(b.engines.ready.values())
+        with pytest.raises(EngineUnavailableError):
+            await b.infer()
+        await asyncio.gather(b[1].closed.wait(), b[2].closed.wait())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time for which a model is benched goes by this."""
+    time = [1000.0]
+    monkeypatch.setattr(pool, "_now", lambda: time[0])
+    return time
+
+
+async def test_a_model_that_fails_in_a_row_is_left_to_another(clock: list[float]) -> None:
+    async with bench(1, 2) as b:
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+        b[1].fault = InternalError()
+        await b.fail(1, 5)
+        assert {await b.infer() for _ in range(4)} == {2}
+        await b.looked(1)
+        assert {await b.infer() for _ in range(4)} == {2}, "being ready is what it says all the time"
+        b[1].fault = None
+        assert {await b.infer("other") for _ in range(4)} == {1, 2}
+        assert b.value("engines_up") == 2
+
+
+async def test_a_model_that_goes_on_failing_is_tried_ever_less_often(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(1, 2) as b:
+        monkeypatch.setattr(pool, "_FIRST_EJECTION_SECONDS", 0.5)
+        b.metrics.add_engine("1")
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+        b[1].fault = InternalError()
+        await b.fail(1, 5)
+        for seconds in (0.5, 1, 2, 4, 4):
+            clock[0] += seconds - 0.1
+            await b.looked(1)
+            assert {await b.infer() for _ in range(4)} == {2}
+            clock[0] += 0.1
+            await b.looked(1)
+            assert b.value("engine_ready", engine="1") == 0, "or an alert would end with each try"
+            await b.fail(1, 1)
+        clock[0] += 4
+        await b.looked(1)
+        b[1].fault = None
+        assert {await b.infer() for _ in range(4)} == {1, 2}
+        assert b.value("engine_ready", engine="1") == 1
+        b[1].fault = InternalError()
+        await b.fail(1, 5)
+        clock[0] += 0.5
+        await b.looked(1)
+        await b.fail(1, 1)
+
+
+async def test_errors_with_good_answers_between_are_the_pictures() -> None:
+    async with bench(1, 2) as b:
+        for _ in range(4):
+            assert {await b.infer() for _ in range(2)} == {1, 2}
+            b[1].fault = InternalError()
+            await b.fail(1, 4)
+            b[1].fault = None
+            assert {await b.infer() for _ in range(2)} == {1, 2}
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+
+
+async def test_a_picture_that_fails_everywhere_takes_nobody_out(clock: list[float]) -> None:
+    async with bench(1, 2, 3) as b:
+        assert {await b.infer() for _ in range(3)} == {1, 2, 3}
+        for number in (1, 2, 3):
+            b[number].fault = InternalError()
+        for _ in range(60):
+            with pytest.raises(InternalError):
+                await b.infer()
+        for number in (1, 2, 3):
+            b[number].fault = None
+        assert all(b.engines.ready.values())
+        assert {await b.infer() for _ in range(3)} == {1, 2, 3}
+
+
+async def test_one_that_fails_is_not_left_for_one_that_has_proven_nothing(clock: list[float]) -> None:
+    async with bench(1, 2) as b:
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+        b[2].ready = {}
+        await b.up(1)
+        b[2].ready = READY
+        await b.up(2)
+        b[1].arrived.clear()
+        b[2].arrived.clear()
+        b[1].release, b[2].release = asyncio.Event(), asyncio.Event()
+        running = [asyncio.create_task(b.infer()) for _ in range(2)]
+        await asyncio.gather(b[1].arrived.wait(), b[2].arrived.wait())
+        b[1].fault = InternalError()
+        b[1].release.set()
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        await b.fail(1, 9)
+        b[2].release.set()
+        assert 2 in await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_the_last_one_is_asked_although_it_has_failed(clock: list[float]) -> None:
+    async with bench(1, 2) as b:
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+        b[1].fault = InternalError()
+        await b.fail(1, 5)
+        b[2].ready = {}
+        await b.up(1)
+        assert all(b.engines.ready.values())
+        await b.fail(1, 1)
+        b[1].fault, b[2].ready = None, READY
+        assert await b.infer() == 1
+        await b.up(2)
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+
+
+async def test_one_that_is_started_again_begins_anew(clock: list[float]) -> None:
+    async with bench(1, 2) as b:
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+        b[1].fault = InternalError()
+        await b.fail(1, 5)
+        b[1].fault, b[1].ready = None, {}
+        await b.up(1)
+        b[1].ready = READY
+        await b.up(2)
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+
+
+async def test_a_look_that_fails_in_a_way_that_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:
+    async with bench(1, 2) as b:
+        sound = b[1].look
+
+        async def look() -> Mapping[str, bool]:
+            raise AttributeError("the words on the receipt")
+
+        b[1].look = look  # type: ignore[method-assign]
+        await b.up(1)
+        assert {await b.infer() for _ in range(4)} == {2}
+        assert b.value("engine_ejections_total") == 1
+        assert "engine look failed" in caplog.messages
+        assert not any("receipt" in message for message in caplog.messages)
+        b[1].look = sound  # type: ignore[method-assign]
+        await b.up(2)
+        assert {await b.infer() for _ in range(2)} == {1, 2}
+        assert len(b.made["1"]) == 1
 
 
 async def test_what_a_hung_engine_holds_is_given_to_another() -> None:
