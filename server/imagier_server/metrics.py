@@ -125,7 +125,9 @@ class Metrics:
 
         self.engines = self._gauge("engines", "Tritons known.")
         self.engines_up = self._gauge("engines_up", "Tritons that have at least one model ready.")
-        self.engine_ready = self._gauge("engine_ready", "1 while this Triton has every model ready and fails at none.", "engine")
+        self.engine_ready = self._gauge(
+            "engine_ready", "1 while this Triton has every model ready and fails at none.", "engine"
+        )
         self.engine_attempts = self._counter(
             "engine_attempts", "Inference requests sent to this Triton, by outcome.", "engine", "code"
         )
