@@ -9,8 +9,8 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,16 @@ class Server:
     def triton_metrics(self) -> str:
         """HOST:PORT where its Triton tells its metrics, as the log says: that of the last one started."""
         return re.findall(r"embedded Triton .*metrics ([\d.]+:\d+)", self.log.read_text(encoding="utf-8"))[-1]
+
+
+def called(name: str, processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those of the processes whose program has `name` in its own. One that has ended meanwhile is none of them."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if name in process.name():
+                found.append(process)
+    return found
 
 
 def samples(address: str) -> dict[str, float]:

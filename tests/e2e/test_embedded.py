@@ -21,6 +21,7 @@ from imagier_server import embedded
 from imagier_server.embedded import process, scratch
 from imagier_server.embedded.scratch import SHARED_MEMORY
 from onnx import TensorProto, helper
+from real_server import called
 from tritonclient.grpc import aio as triton
 from tritonclient.utils import InferenceServerException
 
@@ -141,9 +142,7 @@ def prefix(monkeypatch) -> Iterator[str]:
 
 def tritons(pid: int) -> list[psutil.Process]:
     """Triton, and the process of each model instance."""
-    return [
-        each for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)) if "triton" in each.name()
-    ]
+    return called("triton", (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)))
 
 
 def folder_of(engine: psutil.Process) -> Path:

@@ -16,7 +16,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
-from real_server import REPOSITORY, Server, cold, serve
+from real_server import REPOSITORY, Server, called, cold, serve
 
 Stub = annotator_pb2_grpc.AnnotatorServiceStub
 
@@ -47,7 +47,7 @@ def until_ready(channel: grpc.Channel) -> None:
 def test_kill_9_of_the_gateway_takes_everything_with_it(tmp_path: Path, unused_tcp_port: int) -> None:
     with serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server:
         family = server.family
-        assert any("tritonserver" in process.name() for process in family)
+        assert called("tritonserver", family)
         server.process.kill()
         _, alive = psutil.wait_procs(family, timeout=20)
         assert not alive
@@ -69,7 +69,7 @@ def test_told_to_stop_while_the_models_load(tmp_path: Path, unused_tcp_port: int
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
     gateway = psutil.Process(process.pid)
-    while not any(child.name() == "tritonserver" for child in gateway.children()):
+    while not called("tritonserver", gateway.children()):
         assert process.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
     family = [gateway, *gateway.children(recursive=True)]
     process.terminate() if how == "SIGTERM" else process.stdin.close()
@@ -103,9 +103,8 @@ def test_a_killed_triton_is_a_retryable_error_and_comes_back(
     ):
         stub = Stub(channel)
         assert stub.Annotate(both(photographs["chelsea"])).cost == 2
-        for process in server.family:
-            if process.name() == "tritonserver":
-                process.kill()
+        for process in called("tritonserver", server.family):
+            process.kill()
         status = stub.Annotate(both(photographs["chelsea"])).tags.status
         assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
         assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
@@ -126,7 +125,7 @@ def test_a_server_whose_engine_cannot_be_started_again_ends(tmp_path: Path, unus
     with serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server:
         server.engine_logs.rename(tmp_path / "moved")
         server.engine_logs.touch()  # as a disk that is full or read-only
-        for process in named(server, "tritonserver"):
+        for process in called("tritonserver", server.family):
             process.kill()
         assert server.process.wait(60) == 1
         assert "Not a directory" in server.log.read_text("utf-8") or "File exists" in server.log.read_text("utf-8")

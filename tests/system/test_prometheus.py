@@ -18,7 +18,7 @@ import pytest
 import yaml
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
 from imagier_client import samples
-from real_server import Server, encoded, serve
+from real_server import Server, called, encoded, serve
 
 pytestmark = pytest.mark.whole_machine
 
@@ -113,9 +113,8 @@ def test_a_killed_triton_is_noticed_by_the_right_alert(
         # Every rule has something to say of a real gateway and of the Triton of the wheel; no alert has.
         under_load(lambda: all(map(prometheus.has, recorded)))
         under_load(lambda: prometheus.alerts().keys() - SLOW == {"ImagierWatchdog"})
-        for process in server.family:
-            if process.name() == "tritonserver":
-                process.kill()
+        for process in called("tritonserver", server.family):
+            process.kill()
         under_load(lambda: prometheus.alerts().get("ImagierNoEngine") == "pending")
         related = {"ImagierWatchdog", "ImagierNoEngine", "ImagierEngineDown", "ImagierTritonUnreachable"}
         related.add("ImagierErrorBudgetBurnsFast")
