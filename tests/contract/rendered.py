@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from imagier_server.settings import Settings
+from imagier_server.tasks.text_page import MAX_PIXELS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -89,15 +90,21 @@ def worst_gibibytes(told: Mapping[str, str]) -> float:
     def value(name: str) -> float:
         return float(told.get(name, Settings.model_fields[name].default))
 
-    share = value("max_image_pixels") / Settings.model_fields["max_image_pixels"].default
-    pictures = value("decoders") * 1.6 + value("in_flight") * 0.2
-    return pictures * share + value("in_flight_bytes") / 2**30 + 0.25
+    decoder = 1.6 * value("max_image_pixels") / Settings.model_fields["max_image_pixels"].default
+    # Of a larger picture no more is read at once.
+    text = 0.2 * min(1.0, value("max_image_pixels") / MAX_PIXELS)
+    return value("decoders") * decoder + value("in_flight") * text + value("in_flight_bytes") / 2**30 + 0.25
 
 
 def flags(overlay: str) -> dict[str, str]:
     """Triton's, without their dashes."""
     pairs = (flag.removeprefix("--").partition("=") for flag in container(overlay, "triton")["args"])
     return {name: value for name, _, value in pairs}
+
+
+def before_the_signal(overlay: str, name: str) -> int:
+    """Seconds that a pod that is to end goes on as before."""
+    return int(container(overlay, name)["lifecycle"]["preStop"]["sleep"]["seconds"])
 
 
 def quantity(value: str) -> float:

@@ -121,7 +121,7 @@ def test_the_overlay_that_the_page_shows_can_be_built(start: str, components: bo
     items = list(yaml.safe_load_all(built.stdout))
     assert {item["metadata"].get("namespace", "imagier") for item in items} == {"imagier"}
     (settings,) = [item["data"] for item in items if "IMAGIER_ENGINE" in item.get("data", {})]
-    assert settings["IMAGIER_IN_FLIGHT"] == "48"
+    assert settings["IMAGIER_LOG_LEVEL"] == "warning"
     assert settings["IMAGIER_ENGINE"] == "triton:8001"
     images = re.findall(r"'(?:image|reference)': '([^']+)'", str(items))
     assert [image for image in images if not image.startswith(("registry.example.org/", "nvcr.io/"))] == []

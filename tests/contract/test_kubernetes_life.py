@@ -10,6 +10,7 @@ from imagier_server.settings import Settings
 from imagier_server.transport.grpc_server import CONNECTION_AGE_SECONDS, LIVENESS
 from rendered import (
     BOTH,
+    before_the_signal,
     container,
     each_overlay,
     each_pod,
@@ -61,12 +62,13 @@ def test_startup_probe__longer_than_the_worst_model_load(overlay: str) -> None:
     gateway = container(overlay, "imagier")["startupProbe"]
     assert gateway["grpc"].get("service", "") == ""  # all models ready
     assert seconds(gateway) >= seconds(triton) + WORST_LOAD
-    assert named(overlay, "Deployment", "triton")["spec"]["progressDeadlineSeconds"] > seconds(triton)
+    for name, probe in (("triton", triton), ("imagier", gateway)):
+        assert named(overlay, "Deployment", name)["spec"]["progressDeadlineSeconds"] > seconds(probe)
 
 
 @each_overlay
 def test_grace__the_gateway_has_time_to_wait_and_to_drain(overlay: str) -> None:
-    pause = container(overlay, "imagier")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    pause = before_the_signal(overlay, "imagier")
     drain, deadline = setting(overlay, "drain_seconds"), setting(overlay, "deadline_seconds")
     assert drain >= deadline
     assert pod(overlay, "imagier")["terminationGracePeriodSeconds"] >= pause + drain + 10
@@ -74,7 +76,7 @@ def test_grace__the_gateway_has_time_to_wait_and_to_drain(overlay: str) -> None:
 
 @each_overlay
 def test_grace__triton_has_time_to_wait_and_to_finish(overlay: str) -> None:
-    pause = container(overlay, "triton")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    pause = before_the_signal(overlay, "triton")
     finish = int(flags(overlay)["exit-timeout-secs"])
     assert finish >= setting(overlay, "deadline_seconds")
     assert pod(overlay, "triton")["terminationGracePeriodSeconds"] >= pause + finish + 10
@@ -82,7 +84,7 @@ def test_grace__triton_has_time_to_wait_and_to_finish(overlay: str) -> None:
 
 @each_pod
 def test_pre_stop__waits_until_all_have_heard(overlay: str, name: str) -> None:
-    pause = container(overlay, name)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    pause = before_the_signal(overlay, name)
     # A gateway looks for engines this often, and may be told of one that leaves for as long as DNS keeps an answer.
     looks = DNS_KEEPS + setting(overlay, "engine_resolve_seconds")
     assert pause >= (10 if name == "imagier" else looks)
@@ -179,7 +181,15 @@ def test_spread__over_zones_and_nodes_revision_by_revision(overlay: str, name: s
 def test_rollout__a_pod_proves_itself_first(overlay: str, name: str) -> None:
     assert named(overlay, "Deployment", name)["spec"]["minReadySeconds"] >= 10
     strategy = named(overlay, "Deployment", "imagier")["spec"]["strategy"]["rollingUpdate"]
-    assert strategy == {"maxSurge": 1, "maxUnavailable": 0}
+    assert strategy == {"maxSurge": "100%", "maxUnavailable": 0}
+
+
+@each_overlay
+def test_rollout__an_old_triton_stays_until_new_gateways_have_found_a_new_one(overlay: str) -> None:
+    triton, gateway = (named(overlay, "Deployment", name)["spec"] for name in ("triton", "imagier"))
+    old_triton = triton["minReadySeconds"] + before_the_signal(overlay, "triton")
+    # DNS with its cache, what a start takes, and the time in which it proves itself and the old one leaves.
+    assert old_triton >= 35 + 60 + gateway["minReadySeconds"] + before_the_signal(overlay, "imagier")
 
 
 @each_overlay

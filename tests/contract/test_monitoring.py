@@ -63,7 +63,7 @@ WORDS = {
     "and",
     "or",
 }
-WORDS |= {"max_over_time", "unless", "bool", "on", "by", "without", "group_left", "Inf", "e6"}
+WORDS |= {"max_over_time", "time", "unless", "bool", "on", "by", "without", "group_left", "Inf", "e6"}
 SUFFIXES = {
     "counter": ("_total",),
     "histogram": ("_bucket", "_sum", "_count"),
