@@ -282,6 +282,15 @@ async def test_a_broken_model_is_named(repository, tmp_path):
             pass
 
 
+async def test_nothing_beside_the_pictures_is_run(repository, tmp_path, monkeypatch):
+    for module in ("numpy", "json", "onnxruntime"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    async with embedded.start(repository):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
 async def test_a_port_taken_meanwhile_is_replaced(repository, monkeypatch):
     async with embedded.start(repository) as first:
         taken = [int(address.rpartition(":")[2]) for address in (first.grpc_address, first.metrics_address)]

@@ -38,7 +38,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="imagier annotate",
         allow_abbrev=False,
         description="Annotates pictures. Without --server it starts a server of its own and stops it at the end.",
-        epilog="Exit status: 0 all annotated, 1 some failed, 2 wrong usage, 3 no server, 130 interrupted.",
+        epilog="Exit status: 0 all annotated, 1 some failed, 2 wrong usage, 3 no server, 4 no output, 130 interrupted.",
     )
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a picture, or a folder to search for pictures"
@@ -56,10 +56,12 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar="LIST",
         help="languages of names and captions, best first: en,fr,zh (default: en)",
     )
-    parser.add_argument("--max-tags", type=int, metavar="N", help="at most so many tags a picture")
-    parser.add_argument("--min-score", type=float, metavar="X", help="only tags with at least this score, 0 to 1")
-    parser.add_argument("--candidates", type=int, metavar="N", help="at most so many captions a picture (default: 1)")
-    parser.add_argument("--max-words", type=int, metavar="N", help="at most so many words a caption")
+    parser.add_argument("--max-tags", type=_positive, metavar="N", help="at most so many tags a picture")
+    parser.add_argument("--min-score", type=_share, metavar="X", help="only tags with at least this score, 0 to 1")
+    parser.add_argument(
+        "--candidates", type=_positive, metavar="N", help="at most so many captions a picture (default: 1)"
+    )
+    parser.add_argument("--max-words", type=_positive, metavar="N", help="at most so many words a caption")
     parser.add_argument(
         "--gender-neutral", action="store_true", help="captions that say a person, not a woman or a man"
     )
@@ -96,7 +98,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 async def _annotate(options: argparse.Namespace) -> int:
-    pictures = list(find_pictures(options.paths))
+    pictures = list(find_pictures(options.paths, options.draw))
     printer = Printer(options.format, options.languages, len(pictures))
     if options.out == STDOUT and len(pictures) > 1:
         printer.note(f"imagier annotate: --out - is for one picture, and there are {len(pictures)}")
@@ -193,6 +195,13 @@ def _tasks(argument: str) -> tuple[str, ...]:
 
 
 def _positive(argument: str) -> int:
-    if not argument.isdecimal() or int(argument) < 1:
+    if not argument.isdecimal() or not 1 <= int(argument) < 2**31:
         raise argparse.ArgumentTypeError("a whole number from 1 is needed")
     return int(argument)
+
+
+def _share(argument: str) -> float:
+    share = float(argument)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("a number from 0 to 1 is needed")
+    return share

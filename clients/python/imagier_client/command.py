@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import AsyncGenerator, Coroutine
@@ -13,7 +14,8 @@ from typing import Any
 from imagier_client.local_server import running
 from imagier_client.printing import Printer
 
-ALL_GOOD, SOME_FAILED, USAGE, NO_SERVER, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+ALL_GOOD, SOME_FAILED, USAGE, NO_SERVER, NO_OUTPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 4, 130, 141
+_OUTPUT_LOST = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def run(command: Coroutine[Any, Any, int]) -> int:
@@ -26,6 +28,12 @@ def run(command: Coroutine[Any, Any, int]) -> int:
         # Whoever read our output has gone; nobody must hear of it when the interpreter flushes what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _OUTPUT_LOST:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"imagier: the output cannot be written: {error.strerror}\n")
+        return NO_OUTPUT
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -57,6 +58,8 @@ class Drawings:
             import pi_heif  # noqa: PLC0415
 
             pi_heif.register_heif_opener(thumbnails=False)
+        # The server has judged the size already.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         self._folder = folder
         self._targets = Targets(pictures)
         self.undrawn = False

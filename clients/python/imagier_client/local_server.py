@@ -11,7 +11,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-COMMAND = (sys.executable, "-m", "imagier_client.cli", "serve", "--port", "0", "--metrics-port", "0")
+# -P: what lies in the working directory, beside somebody's pictures, is nobody's module.
+COMMAND = (sys.executable, "-P", "-m", "imagier_client.cli", "serve", "--port", "0", "--metrics-port", "0")
 STOP_SECONDS = 60.0
 """How long a server may take to end after SIGTERM; it drains first. Then it is killed."""
 ABANDON_SECONDS = 5.0

@@ -14,9 +14,14 @@ SUFFIXES = frozenset(
     {".avif", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 
+COPY_SUFFIXES = (".annotated.jpg", ".annotated.png")
+"""How the names of drawn copies end."""
 
-def find_pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, UnreadableFileError | None]]:
-    """Each picture, or why a path gives none.
+
+def find_pictures(
+    paths: Iterable[Path], copies: Path | None = None
+) -> Iterator[tuple[Path, UnreadableFileError | None]]:
+    """Each picture, or why a path gives none. Those drawn into the folder `copies` by an earlier run are none of them.
 
     A file is taken as given: the server judges it. A folder is searched in order of name, its folders too; hidden entries are
     skipped, links to folders not followed. In folders a picture is known by its suffix, or without one by its first bytes.
@@ -28,12 +33,12 @@ def find_pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, UnreadableFileE
             yield path, _unreadable(error)
             continue
         if folder:
-            yield from _search(path)
+            yield from _search(path, os.path.realpath(copies) if copies else None)
         else:
             yield path, None
 
 
-def _search(folder: Path) -> Iterator[tuple[Path, UnreadableFileError | None]]:
+def _search(folder: Path, copies: str | None) -> Iterator[tuple[Path, UnreadableFileError | None]]:
     found = [(folder, True)]  # and whether it is a folder; the last one is next
     while found:
         path, is_folder = found.pop()
@@ -46,6 +51,8 @@ def _search(folder: Path) -> Iterator[tuple[Path, UnreadableFileError | None]]:
         except OSError as error:
             yield path, _unreadable(error)
             continue
+        if os.path.realpath(path) == copies:
+            visible = [entry for entry in visible if not entry.name.endswith(COPY_SUFFIXES)]
         kinds = ((path / entry.name, _kind(path / entry.name, entry)) for entry in reversed(visible))
         found += [(inner, kind == "folder") for inner, kind in kinds if kind]
 

@@ -185,6 +185,8 @@ async def _start(
             stdout=log.file,
             stderr=log.file,
             env=environment(dict(os.environ), wheel, place),
+            # The model instances look for modules where they run; beside somebody's pictures may lie anything.
+            cwd=place.path,
             pass_fds=(place.lock,),
             start_new_session=True,  # a Ctrl-C at the terminal is the gateway's to handle
         )

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
-from imagier_client.command import INTERRUPTED, listed, run
+from imagier_client.command import INTERRUPTED, NO_OUTPUT, listed, run
 
 
 async def end(outcome: int | BaseException) -> int:
@@ -16,6 +20,31 @@ async def end(outcome: int | BaseException) -> int:
 @pytest.mark.parametrize(("outcome", "status"), [(0, 0), (3, 3), (KeyboardInterrupt(), INTERRUPTED)])
 def test_a_command_ends_with_its_status(outcome: int | BaseException, status: int) -> None:
     assert run(end(outcome)) == status
+
+
+def test_output_that_cannot_be_written_has_a_status_of_its_own() -> None:
+    code = """
+import sys
+from imagier_client.command import run
+
+async def write():
+    for _ in range(10_000):
+        print("a line of output")
+    sys.stdout.flush()
+
+sys.exit(run(write()))
+"""
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == NO_OUTPUT
+    assert ended.stderr == "imagier: the output cannot be written: No space left on device\n"
+
+
+def test_another_fault_of_the_system_is_no_such_status() -> None:
+    with pytest.raises(FileNotFoundError):
+        run(end(FileNotFoundError(2, "no")))
 
 
 def test_a_fault_is_no_status() -> None:

@@ -248,6 +248,13 @@ def test_what_is_no_picture(tmp_path: Path, content: bytes) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
+def test_a_picture_that_the_server_takes_is_not_too_large(tmp_path: Path) -> None:
+    picture = tmp_path / "x.png"
+    Image.new("1", (10_000, 9_900)).save(picture)
+    assert Drawings(tmp_path / "out", [picture]).draw(picture, annotation(BOX)).exists()
+
+
 def test_a_picture_that_has_vanished(tmp_path: Path) -> None:
     with pytest.raises(DrawingError, match="No such file"):
         Drawings(tmp_path / "out", []).draw(tmp_path / "x.png", annotation(BOX))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +42,13 @@ open({str(mark)!r}, "w").write("stopped in order")
     # A line without end is cut, not kept.
     assert {line[:7] for line in heard} <= {"loading", "xxxxxxx"}
     assert max(map(len, heard), default=0) < 200_000
+
+
+def test_nothing_beside_the_pictures_is_run(tmp_path: Path) -> None:
+    for module in ("argparse", "statistics", "imagier_client", "imagier_server"):
+        (tmp_path / f"{module}.py").write_text("open('run', 'w')", "utf-8")
+    subprocess.run([*local_server.COMMAND, "--help"], cwd=tmp_path, stdout=subprocess.DEVNULL, check=True)
+    assert not (tmp_path / "run").exists()
 
 
 async def test_what_it_says_while_it_serves_is_read_and_not_shown() -> None:

@@ -47,6 +47,22 @@ def test_without_a_suffix_the_first_bytes_tell(tmp_path: Path, head: bytes, foun
     assert names(tmp_path) == (["IMG1"] if found else [])
 
 
+def test_copies_of_an_earlier_run_are_no_pictures(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.annotated.jpg", "drawn/a.annotated.jpg", "drawn/c.png", "drawn/in/d.annotated.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+
+    def found(copies: Path) -> list[str]:
+        return [str(path.relative_to(tmp_path)) for path, _ in find_pictures([tmp_path], copies)]
+
+    assert found(tmp_path / "drawn") == ["a.jpg", "b.annotated.jpg", "drawn/c.png", "drawn/in/d.annotated.png"]
+    assert "a.jpg" in found(tmp_path)
+    assert "b.annotated.jpg" not in found(tmp_path)
+    assert len(found(tmp_path / "new")) == 5
+    given = tmp_path / "drawn/a.annotated.jpg"
+    assert [path for path, _ in find_pictures([given], tmp_path / "drawn")] == [given]
+
+
 def test_a_file_is_taken_as_given_whatever_its_name(tmp_path: Path) -> None:
     (tmp_path / ".hidden.txt").write_text("")
     assert names(tmp_path, tmp_path / ".hidden.txt") == [".hidden.txt"]
