@@ -19,10 +19,12 @@ import torch
 from imagier_server.export.caption_graph import build_captioner
 from imagier_server.export.caption_search import CaptionSearch
 from imagier_server.export.catalogue import CATALOGUE
-from imagier_server.export.checkpoints import from_blip, from_florence, read_captioner
+from imagier_server.export.checkpoints import assets_of, from_blip, from_florence, read_captioner
 from imagier_server.export.errors import ExportError
 from imagier_server.model_lock import read_lock, verify_files
 from tiny_checkpoints import DEVIATION, MEAN
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 CONFIGS = Path(__file__).parents[2] / "model_repository"
 LIMIT = 8
@@ -113,6 +115,46 @@ def test_another_checkpoint_is_refused(tmp_path, config, preprocessing, text):
     colours = {"image_mean": MEAN, "image_std": DEVIATION}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(colours | preprocessing), "utf-8")
     with pytest.raises(ExportError, match=text):
+        read_captioner(tmp_path)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1000000\n"
+
+
+@pytest.mark.parametrize(
+    ("lost", "instead", "text"),
+    [
+        ("tokenizer*", None, "has no tokenizer"),
+        ("model.safetensors", POINTER, "the checkpoint cannot be read: .*header"),
+        ("model.safetensors", None, "the checkpoint cannot be read: .*"),
+        ("tokenizer.json", POINTER, "the checkpoint cannot be read: .*"),
+    ],
+)
+@KINDS
+def test_a_checkpoint_that_is_not_all_there_is_refused(kind, tmp_path, lost, instead, text):
+    tiny_checkpoints.save(getattr(tiny_checkpoints, kind)(), tmp_path, 8 if kind == "blip" else 16)
+    for path in list(tmp_path.glob(lost)):
+        path.unlink() if instead is None else path.write_bytes(instead)
+    with pytest.raises(ExportError, match=text):
+        assets_of(tmp_path, read_captioner(tmp_path))
+
+
+def test_nobody_is_advised_to_run_what_is_in_a_file(tmp_path):
+    tiny_checkpoints.save(tiny_checkpoints.blip(), tmp_path, 8)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(POINTER)
+    with pytest.raises(
+        ExportError, match=r"^the checkpoint cannot be read: its weights are cut short, or none of PyTorch's$"
+    ):
+        read_captioner(tmp_path)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    tiny_checkpoints.save(tiny_checkpoints.blip(), tmp_path, 8)
+    vocabulary = {"<pad>": 0, "<unk>": 1}
+    few = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=few, pad_token="<pad>", unk_token="<unk>").save_pretrained(tmp_path)
+    with pytest.raises(ExportError, match="a tokenizer of 2 words for a model of"):
         read_captioner(tmp_path)
 
 

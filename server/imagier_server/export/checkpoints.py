@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoTokenizer,
@@ -53,15 +56,18 @@ def read_captioner(folder: Path) -> Captioner:
     if not squashes:
         raise ExportError("a captioner that does not see the whole picture as a square is not supported")
     network = _network(folder, kind)
+    known, needed = len(_tokenizer(folder)), network.config.get_text_config().vocab_size
+    if known < needed // 2:
+        raise ExportError(f"a tokenizer of {known} words for a model of {needed}: it belongs to another")
     if kind == "blip":
         return from_blip(network, mean, deviation)
-    prompt = AutoTokenizer.from_pretrained(folder, local_files_only=True)(FLORENCE_PROMPT).input_ids
+    prompt = _tokenizer(folder)(FLORENCE_PROMPT).input_ids
     return from_florence(network, prompt, mean, deviation, side=preprocessing["size"]["height"])
 
 
 def assets_of(folder: Path, captioner: Captioner) -> dict[str, bytes]:
     """The tokenizer and what else the server must know of a captioner, by file name. Nobody has calibrated its confidence."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer.to_str()
+    tokenizer = _tokenizer(folder).backend_tokenizer.to_str()
     about = {
         "side": captioner.side,
         "languages": ["en"],
@@ -78,11 +84,26 @@ def _network(folder: Path, kind: str) -> Any:
     classes: dict[str, Any] = {"blip": BlipForConditionalGeneration, "florence2": Florence2ForConditionalGeneration}
     if kind not in classes:
         raise ExportError(f"a checkpoint of {kind}; there is a way for {' and '.join(classes)}")
+    with _reading():
+        return classes[kind].from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+
+
+def _tokenizer(folder: Path) -> Any:
+    # Without any of them transformers makes an empty one, in which no token is a word.
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        raise ExportError(f"{folder} has no tokenizer")
+    with _reading():
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
     try:
-        network = classes[kind].from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExportError(f"the checkpoint cannot be read: {error}") from error
-    return network
+    except UnpicklingError as error:  # whose text advises to run what is in the file
+        raise ExportError("the checkpoint cannot be read: its weights are cut short, or none of PyTorch's") from error
 
 
 def from_blip(network: Any, mean: list[float], deviation: list[float], max_tokens: int = MAX_TOKENS) -> Captioner:

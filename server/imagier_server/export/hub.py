@@ -77,5 +77,6 @@ def _hub(source: HubModel) -> Iterator[None]:
         raise ExportError(f"{error.name} is not installed; run: pip install 'imagier[captioners]'") from error
     try:
         yield
-    except (httpx.HTTPError, OSError, RuntimeError) as error:  # the last is hf-xet's, whatever its transfer met
+    # RuntimeError is hf-xet's, whatever its transfer met; ValueError what is no JSON, of a proxy that wants a login.
+    except (httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
         raise ExportError(f"{source.name} cannot be had from the hub: {type(error).__name__}: {error}") from error

@@ -36,7 +36,8 @@ class Hub(BaseHTTPRequestHandler):
         if self.path.startswith(f"/api/models/{NAME}/revision/{COMMIT}"):
             siblings = [self.entry(path) for path in sorted(self.folder.iterdir())]
             commit = "0" * 40 if self.fault == "moved" else COMMIT
-            self.answer(json.dumps({"id": NAME, "sha": commit, "siblings": siblings}).encode())
+            page = json.dumps({"id": NAME, "sha": commit, "siblings": siblings})
+            self.answer(b"<html>log in first" if self.fault == "login" else page.encode())
         else:
             self.resolve(body=True)
 
@@ -160,6 +161,7 @@ def test_it_says_what_it_takes_then_config_graph_assets_and_record_agree(hub, re
     [
         ("truncated", IMAGIER, "cannot be had from the hub"),
         ("another", IMAGIER, "arrived with SHA-256"),
+        ("login", IMAGIER, "cannot be had from the hub: JSONDecodeError"),
         ("moved", IMAGIER, f"the hub answers with commit {'0' * 40}, pinned is {COMMIT}"),
         (
             "",
@@ -167,7 +169,7 @@ def test_it_says_what_it_takes_then_config_graph_assets_and_record_agree(hub, re
             "cannot be had from the hub: RuntimeError: Data processing error",
         ),
     ],
-    ids=["truncated", "another", "moved", "transfer"],
+    ids=["truncated", "another", "login", "moved", "transfer"],
 )
 def test_a_broken_download_leaves_the_old_model_in_place(hub, repository, fault, program, text):
     lock = repository / "models.lock"
