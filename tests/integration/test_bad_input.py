@@ -178,8 +178,8 @@ async def test_the_command_among_awkward_paths(
     vanishing = awkward / "vanishing.jpg"
     vanishing.write_bytes(GOOD)
 
-    def search(paths: Iterable[Path]) -> list[Any]:
-        found = list(find_pictures(paths))
+    def search(paths: Iterable[Path], copies: Path | None) -> list[Any]:
+        found = list(find_pictures(paths, copies))
         vanishing.unlink()
         return found
 
@@ -228,7 +228,15 @@ def test_the_command_knows_its_tasks(tasks: str, capsys: pytest.CaptureFixture[s
     ("option", "value"),
     [("--max-tags", "-1"), ("--max-tags", "99999999999999999999"), ("--min-score", "nan"), ("--min-score", "-inf")],
 )
-async def test_the_command_with_absurd_options(
+def test_the_command_with_absurd_options(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["annotate", "a.jpg", f"{option}={value}"])
+    assert ended.value.code == 2
+    assert f"argument {option}: a " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--max-tags", "51"), ("--max-tags", str(2**31 - 1))])
+async def test_the_command_with_options_that_only_the_server_can_judge(
     running: Gateway, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(GOOD)
