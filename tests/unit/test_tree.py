@@ -50,7 +50,6 @@ PROVED_BY = {
     "imagier_server/transport/catalog.py": "integration/test_gateway.py",
     "imagier_server/transport/grpc_server.py": "integration/test_gateway.py",
     "imagier_server/transport/grpc_service.py": "integration/test_gateway.py",
-    "imagier_server/transport/interceptors.py": "integration/test_gateway.py",
     "imagier_server/triton.py": "integration/test_triton.py",
 }
 
