@@ -23,7 +23,7 @@ from captions_truth import read
 from imagier_server import embedded
 from imagier_server.export import flickr_captioner
 from imagier_server.export.caption_search import CaptionSearch
-from imagier_server.tasks.caption import MODEL
+from imagier_server.tasks.caption.task import MODEL
 
 ROOT = Path(__file__).parents[1]
 PICTURES = 200

@@ -22,12 +22,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from captions_truth import read, right, words
 from imagier_server.export import flickr_captioner
 from imagier_server.export.caption_graph import build_captioner
+from imagier_server.export.onnx_runtime import onnxruntime
 from imagier_server.model_lock import read_lock
-from imagier_server.tasks.caption import MODEL, Confidence, Speaker
+from imagier_server.tasks.caption.task import MODEL, CaptionerAssets, Confidence
 from PIL import Image
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -40,7 +40,7 @@ FOLDS = 5
 BINS = 5
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 WANTED = 0.65
-"""Of the captions that are not called guesses, so many shall be right."""
+"""Target precision of the captions above the threshold."""
 
 
 def photographs(archive: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -54,18 +54,18 @@ def photographs(archive: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         }
 
 
-def installed(repository: Path) -> tuple[bytes, Speaker, str]:
+def installed(repository: Path) -> tuple[bytes, CaptionerAssets, str]:
     """The graph of the captioner in `repository`, what belongs to it, and its name."""
     folder = repository / MODEL
     name = read_lock(repository)[MODEL].full_version
-    return (folder / "1" / "model.onnx").read_bytes(), Speaker.load(folder / "assets"), name
+    return (folder / "1" / "model.onnx").read_bytes(), CaptionerAssets.load(folder / "assets"), name
 
 
-def built(source: Path) -> tuple[bytes, Speaker, str]:
+def built(source: Path) -> tuple[bytes, CaptionerAssets, str]:
     """The same of the decoder in `source`, which need not have a captioner.json."""
     weights = source / "decoder.safetensors"
     graph = build_captioner(flickr_captioner.load(weights), flickr_captioner.SIDE, flickr_captioner.SEARCH)
-    speaker = Speaker(
+    assets = CaptionerAssets(
         Tokenizer.from_file(str(source / "tokenizer.json")),
         side=flickr_captioner.SIDE,
         languages=("en",),
@@ -75,23 +75,23 @@ def built(source: Path) -> tuple[bytes, Speaker, str]:
         confidence=None,
         min_score=0.5,
     )
-    return graph.SerializeToString(), speaker, f"decoder {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
+    return graph.SerializeToString(), assets, f"decoder {hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
 
 
-def captioned(graph: bytes, speaker: Speaker, pictures: Sequence[np.ndarray]) -> list[tuple[str, float, int]]:
+def captioned(graph: bytes, assets: CaptionerAssets, pictures: Sequence[np.ndarray]) -> list[tuple[str, float, int]]:
     """(words, log-probability, tokens) of the best caption of each picture."""
     session = onnxruntime.InferenceSession(graph)
     said = []
     for start in range(0, len(pictures), BATCH):
         pixels = np.stack(
             [
-                np.asarray(Image.fromarray(picture).resize((speaker.side, speaker.side)))
+                np.asarray(Image.fromarray(picture).resize((assets.side, assets.side)))
                 for picture in pictures[start : start + BATCH]
             ]
         )
         token_ids, log_probabilities = session.run(None, {"pixels": pixels})
         for row, log_probability in zip(token_ids[:, 0].tolist(), log_probabilities[:, 0].tolist(), strict=True):
-            text, tokens, _ = speaker.read(row)
+            text, tokens, _ = assets.read(row)
             said.append((text, log_probability, tokens))
     return said
 
@@ -135,8 +135,8 @@ def main() -> None:
     references = read(arguments.captions / "captions.csv", "validation")
     pictures = photographs(arguments.captions / "images-224.tar", list(references))
     names = sorted(pictures)
-    graph, speaker, model = built(arguments.source) if arguments.source else installed(arguments.repository)
-    said = captioned(graph, speaker, [pictures[name] for name in names])
+    graph, assets, model = built(arguments.source) if arguments.source else installed(arguments.repository)
+    said = captioned(graph, assets, [pictures[name] for name in names])
 
     expected = {name: [" ".join(words(caption)) for caption in references[name]] for name in names}
     given = {name: [" ".join(words(text))] for name, (text, _, _) in zip(names, said, strict=True)}
@@ -165,11 +165,11 @@ def main() -> None:
             (threshold for threshold, row in thresholds.items() if row["right"] >= WANTED), default=max(thresholds)
         )
         card = {
-            "side": speaker.side,
-            "languages": speaker.languages,
-            "end": speaker.end,
-            "pad": speaker.pad,
-            "prefix": speaker.prefix,
+            "side": assets.side,
+            "languages": assets.languages,
+            "end": assets.end,
+            "pad": assets.pad,
+            "prefix": assets.prefix,
             "confidence": asdict(confidence),
             "min_score": min_score,
         }

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ENOUGH = 0.75
-"""Of a caption's words, so many must be backed. People leave things out: all of them would be too much to ask."""
+"""Share of a caption's words that must be backed; not all, because people leave things out."""
 
 EMPTY = frozenset(
     (  # noqa: SIM905 - a list of words, one a line, would be longer than the code
@@ -107,7 +107,7 @@ def backed(caption: str, references: Sequence[str]) -> float:
 
 
 def right(caption: str, references: Sequence[str]) -> bool:
-    """Whether people would call it right, as far as their own captions tell."""
+    """Whether a caption is right, judged by people's own captions."""
     return backed(caption, references) >= ENOUGH
 
 

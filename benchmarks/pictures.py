@@ -32,3 +32,12 @@ def mosaic() -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
+
+
+def small(side: int) -> bytes:
+    """The same with so many pixels on its longer side."""
+    file = io.BytesIO()
+    picture = Image.open(io.BytesIO(mosaic()))
+    picture.thumbnail((side, side))
+    picture.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/quality.md out of benchmarks/results/*.json: the last step of `make quality`."""
+"""Writes docs/quality.md from benchmarks/results/*.json: the last step of `make quality`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD = """\
 Made by `make quality` out of the files in [`benchmarks/results`](../benchmarks/results): do not edit. Without arguments it
 measures what it can draw by itself; `PICTURES=`, `CAPTIONS=` and `SAMPLES=` name folders of labelled photographs, captioned ones
 and pictures with text, which are not ours to ship. What a figure means for a caller stands in [tags.md](tags.md),
-[text.md](text.md) and [server.md](server.md).
+[ocr.md](ocr.md) and [server.md](server.md).
 """
 
 YARDSTICK = {"BLEU-1": (0.583, 0.604), "BLEU-4": (0.178, 0.192), "CIDEr": (0.498, 0.497)}
@@ -35,7 +35,7 @@ def section(title: str, source: str, data: str, date: str, *parts: str) -> str:
 
 
 def table(head: Row, rows: Iterable[Row]) -> str:
-    """Figures to three digits, beside their names."""
+    """Name-value rows with three digits."""
 
     def cell(value: object) -> str:
         return f"{value:.3f}" if isinstance(value, float) else str(value)
@@ -50,8 +50,8 @@ def tags_as_their_source() -> str:
         ("top-1", figures["top1"]),
         ("top-5", figures["top5"]),
         ("top-1 of the source, in PyTorch", figures["source_top1"]),
-        ("same five best as the source, of the same pixels", figures["same_five_best"]),
-        ("largest difference of a score", f"{figures['score_difference']:.0e}"),
+        ("same five best as the source, on the same pixels", figures["same_five_best"]),
+        ("largest score difference", f"{figures['score_difference']:.0e}"),
     ]
     data = f"{figures['pictures']} {figures['data']}"
     return section("The tagger beside its source", "tags_quality", data, figures["date"], table(("", ""), rows))
@@ -79,7 +79,7 @@ def tags_calibrated() -> str:
         ],
     )
     thresholds = table(
-        ("min_score", "precision, labelled", "precision, captioned", "tags a photograph", "without any"),
+        ("min_score", "precision, labelled", "precision, captioned", "tags per photograph", "without any"),
         (
             (
                 f"**{threshold}**" if float(threshold) == constants["min_score"] else threshold,
@@ -93,7 +93,7 @@ def tags_calibrated() -> str:
     )
     unseen = figures["unseen_photographs"]
     words = (
-        f"On {unseen['photographs']} other captioned photographs, used for no decision: precision {unseen['precision']:.3f}, "
+        f"On {unseen['photographs']} held-out captioned photographs: precision {unseen['precision']:.3f}, "
         f"{unseen['tags']:.2f} tags each, {unseen['without_tags']:.0%} without any, "
         f"{unseen['contradictions']['pictures']} with tags that contradict one another "
         f"({unseen['contradictions_of_the_first_version']['pictures']} before the rule). "
@@ -123,14 +123,14 @@ def tags_by_crops() -> str:
             for centre, crops in (tuple(rows.values()) for rows in figures["panoramas"].values())
         ),
     )
-    return section("One look or several", "tags_crops", figures["data"], figures["date"], ordinary, wide)
+    return section("One crop or several", "tags_crops", figures["data"], figures["date"], ordinary, wide)
 
 
 def captions() -> str:
     figures, export = result("captions_quality"), result("captions_export")
     calibration = figures["calibration, by cross-validation"]
     scores = table(
-        ("", figures["model"], "the yardstick, greedy", "with three beams"),
+        ("", figures["model"], "baseline, greedy", "with three beams"),
         [
             ("BLEU-1", figures["BLEU-1"], *YARDSTICK["BLEU-1"]),
             ("BLEU-4", figures["BLEU-4"], *YARDSTICK["BLEU-4"]),
@@ -142,15 +142,15 @@ def captions() -> str:
         ((f"{row['from']:.1f}", row["count"], row["score"], row["right"]) for row in calibration["bins"]),
     )
     thresholds = table(
-        ("min_score", "not called guesses", "of these right"),
+        ("min_score", "above the threshold", "of these right"),
         ((threshold, row["kept"], row["right"]) for threshold, row in figures["thresholds"].items()),
     )
     same = ", ".join(
-        f"{row['same pictures']} of {export['pictures']} with {batch} a request"
+        f"{row['same pictures']} of {export['pictures']} with {batch} per request"
         for batch, row in export["by batch"].items()
     )
     words = (
-        "Right is a caption of whose telling words three quarters are backed by what five people said of the photograph. "
+        "A caption is right if five people's captions back three quarters of its content words. "
         f"{figures['right']:.0%} of all captions are right; expected calibration error "
         f"{calibration['expected calibration error']:.3f}. All {export['captions of each']} captions are PyTorch's token by token, "
         f"on real Triton, for {same} (`benchmarks/captions_export.py`, {export['date']})."
@@ -160,7 +160,7 @@ def captions() -> str:
 
 
 def text_beside_rapidocr() -> str:
-    figures = result("text_quality")
+    figures = result("ocr_quality")
     counts = ("pictures", "matched lines", "unmatched lines", "distance of matched")
     rows = (
         (name, *map(row.__getitem__, counts), *_rates(row, "our CER", "their CER"))
@@ -170,7 +170,7 @@ def text_beside_rapidocr() -> str:
     times = ", ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in figures["milliseconds a picture"].items())
     data = "pages, scans, signs and menus drawn in three languages, and sample pictures; both in one process, on the same graphs"
     return section(
-        "Ordinary pages", "text_quality", data, figures["date"], table(head, rows), f"Milliseconds a picture: {times}."
+        "Ordinary pages", "ocr_quality", data, figures["date"], table(head, rows), f"Milliseconds per picture: {times}."
     )
 
 
@@ -179,20 +179,20 @@ def _rates(row: dict[str, float | None], *names: str) -> list[str]:
 
 
 def text_that_is_hard() -> str:
-    figures = result("text_hard")
+    figures = result("ocr_hard")
     rows = (
         (name, row["pages"], *_rates(row, "our CER", "RapidOCR's CER", "our CER, order included"))
         for name, row in figures["groups"].items()
     )
     head = ("", "pages", "our CER", "RapidOCR's CER", "ours, reading order included")
-    words = "The last column compares all that was read, in the order in which it was answered; blanks do not count."
+    words = "The last column compares the whole text in the order returned, without spaces."
     return section(
-        "Turned, long, tiny, in columns", "text_hard", "drawn pages", figures["date"], table(head, rows), words
+        "Turned, long, tiny, in columns", "ocr_hard", "drawn pages", figures["date"], table(head, rows), words
     )
 
 
 def text_in_scripts() -> str:
-    figures = result("text_scripts")
+    figures = result("ocr_scripts")
     wears = list(next(iter(figures["languages"].values()))["CER"])
     languages = table(
         ("language", "script", *wears, "lines kept"),
@@ -208,13 +208,13 @@ def text_in_scripts() -> str:
     words = (
         f"Expected calibration error {figures['expected calibration error']:.3f}, and "
         f"{figures['expected calibration error by fits to the other languages']:.3f} if each language is judged by a fit to the "
-        "others. Of the lines in scripts that are not read, "
-        f"{figures['unreadable lines kept']:.1%} have a confidence of 0.5 or more. CER is that of the answer by default: "
+        "others. Of the lines in unsupported scripts, "
+        f"{figures['unreadable lines kept']:.1%} have a confidence of 0.5 or more. CER is that of the default result: "
         "a line that is left out counts as lost."
     )
     return section(
         "Languages, scripts, confidence",
-        "text_scripts",
+        "ocr_scripts",
         figures["data"],
         figures["date"],
         languages,
@@ -237,7 +237,7 @@ def worst_pictures() -> str:
     rows = ((label, figures["worst"][key][key], figures["worst"][key]["picture"]) for key, label in names.items())
     data = f"{figures['data']}; {figures['cores']} cores, load {figures['load_at_start']} at the start"
     return section(
-        "The worst picture that is accepted",
+        "The worst accepted picture",
         "worst_picture",
         data,
         figures["date"],

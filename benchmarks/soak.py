@@ -8,94 +8,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import json
-import re
 import sys
 import tempfile
 import time
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
 
-import grpc
-import psutil
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
-from imagier_client import samples
-from PIL import Image
-
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-from real_server import Server, serve  # noqa: E402
-
-IN_FLIGHT = 8
-
-
-def requests() -> dict[str, annotator_pb2.AnnotateRequest]:
-    """The kinds of request: a photograph, a sign with text, a broken file."""
-    from skimage import data
-
-    file = io.BytesIO()
-    Image.fromarray(data.astronaut()).save(file, "JPEG")
-    sign = io.BytesIO()
-    samples.street_sign().save(sign, "JPEG")
-    tags = tags_pb2.TagsOptions()
-    return {
-        "tags": annotator_pb2.AnnotateRequest(image=file.getvalue(), tags=tags),
-        "text": annotator_pb2.AnnotateRequest(image=sign.getvalue(), tags=tags, text=text_pb2.TextOptions(words=True)),
-        "broken": annotator_pb2.AnnotateRequest(image=file.getvalue()[:5000], tags=tags),
-    }
-
-
-def metric(server: Server, name: str) -> float:
-    """The value of a metric without labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
-        (value,) = re.findall(rf"^{name} (\S+)", answer.read().decode(), re.MULTILINE)
-    return float(value)
-
-
-def state(server: Server) -> dict[str, float]:
-    """What could grow. Memory in MiB, proportional set size: shared pages count once."""
-    # The event loop counts its tasks a few times a second: wait until it has done so since the last request ended.
-    seen = metric(server, "imagier_event_loop_lag_seconds_count")
-    while (
-        metric(server, "imagier_in_flight_pictures")
-        or metric(server, "imagier_event_loop_lag_seconds_count") < seen + 2
-    ):
-        pass
-    family = [process for process in server.family if process.status() != psutil.STATUS_ZOMBIE]
-    (triton,) = [process for process in family if process.name() == "tritonserver"]
-    (regions,) = re.findall(r"shm-region-prefix-name=(\S+)", " ".join(triton.cmdline()))
-    return {
-        "gateway_mib": round(family[0].memory_full_info().pss / 2**20, 1),
-        "others_mib": round(sum(process.memory_full_info().pss for process in family[1:]) / 2**20, 1),
-        "processes": len(family),
-        "descriptors": sum(process.num_fds() for process in family),
-        "threads": sum(process.num_threads() for process in family),
-        "tasks": metric(server, "imagier_event_loop_tasks"),
-        "shared_memory_files": sum(
-            1 for path in Path("/dev/shm").rglob("*") if regions in str(path) and path.is_file()
-        ),
-    }
-
-
-async def send(address: str, count: int) -> None:
-    """`count` requests, IN_FLIGHT at a time."""
-    kinds = requests()
-    numbers = iter(range(1, count + 1))
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
-
-        async def caller() -> None:
-            for number in numbers:
-                kind = "broken" if number % 100 == 0 else "text" if number % 50 == 1 else "tags"
-                call = stub.Annotate(kinds[kind])
-                if number % 200 == 7:
-                    call.cancel()
-                with suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
-                    await call
-
-        await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "examples")]
+from support.real_server import serve  # noqa: E402
+from support.soak import send, state  # noqa: E402
 
 
 def main() -> None:

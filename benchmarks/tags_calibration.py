@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from imagier_server.tasks.calibration import Calibration
-from imagier_server.tasks.tags import TagsTask
-from imagier_server.tasks.vocabulary import Vocabulary
+from imagier_server.tasks.tags.calibration import Calibration
+from imagier_server.tasks.tags.task import TagsTask
+from imagier_server.tasks.tags.vocabulary import Vocabulary
 from tags_captions import judge, read, words_of
 from tags_scores import REPOSITORY, RESULTS, centre, decoded, labelled, model, photographs, shown
 

@@ -12,7 +12,7 @@ import csv
 import re
 from pathlib import Path
 
-from imagier_server.tasks.vocabulary import Vocabulary
+from imagier_server.tasks.tags.vocabulary import Vocabulary
 
 WORDS = {
     "dog": "dog dogs doggy puppy puppies greyhound greyhounds poodle collie terrier terriers husky huskies labrador retriever"

@@ -15,12 +15,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.fetch import fetch
-from imagier_server.tasks.tags import TagsTask
+from imagier_server.export.onnx_runtime import onnxruntime
+from imagier_server.tasks.tags.task import TagsTask
 from PIL import Image
 from tags_scores import centre, decoded
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-from imagier_server.decode.decoder import Caps, decode
+from imagier_server.decode.decoder import decode
 from imagier_server.decode.formats import sniff
-from imagier_server.messages import Picture, Tags, TagsOptions
-from imagier_server.tasks.tags import TagsTask, prepare
+from imagier_server.decode.refusals import Caps
+from imagier_server.export.onnx_runtime import onnxruntime
+from imagier_server.messages import Picture
+from imagier_server.tasks.tags.task import TagsTask, prepare
+from imagier_server.tasks.tags.values import Tags, TagsOptions
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = ROOT / "model_repository"
@@ -48,7 +50,7 @@ def photographs(folder: Path, every: int, first: int = 0) -> Iterator[tuple[str,
 
 
 def decoded(file: bytes, task: TagsTask) -> Picture:
-    """As the server decodes it for tags alone."""
+    """Decode as the server does for tags alone."""
     picture, width, height = decode(file, sniff(file), Caps(10**9, 10**5), task.scale)
     return Picture(np.asarray(picture), width, height)
 

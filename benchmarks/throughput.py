@@ -11,34 +11,33 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import platform
 import re
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import grpc
 import numpy as np
-import onnxruntime
 import psutil
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, ocr_pb2, tags_pb2
 from imagier_server import embedded
-from imagier_server.decode.decoder import Caps, decode
+from imagier_server.decode.decoder import decode
 from imagier_server.decode.formats import sniff
+from imagier_server.decode.refusals import Caps
+from imagier_server.export.onnx_runtime import onnxruntime
 from imagier_server.messages import Picture, Tensors
 from imagier_server.settings import usable_cores
-from imagier_server.tasks import caption as captions
-from imagier_server.tasks import tags as tagging
+from imagier_server.tasks.caption import task as captions
+from imagier_server.tasks.tags import task as tagging
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pictures
+from servers import server
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "benchmarks" / "results"
@@ -66,7 +65,7 @@ def ceiling(
     prepare: Callable[[Picture], Tensors],
     seconds: float,
 ) -> float:
-    """Pictures a second of decode and one graph in this process, one thread a core."""
+    """Pictures per second of decoding and one graph in this process, one thread per core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -88,40 +87,9 @@ def ceiling(
     return done / (time.perf_counter() - started)
 
 
-@asynccontextmanager
-async def server(repository: Path) -> AsyncIterator[tuple[str, embedded.EmbeddedTriton, psutil.Process]]:
-    """Triton and the gateway, each in its own processes."""
-    async with embedded.start(repository, None, None, lambda line: print(f"  {line}", file=sys.stderr)) as triton:
-        read, write = os.pipe()
-        command = [
-            sys.executable,
-            "-m",
-            "imagier_client.cli",
-            "serve",
-            "--engine",
-            triton.grpc_address,
-            "--port",
-            "0",
-            "--metrics-port",
-            "0",
-        ]
-        command += ["--model-repository", str(repository), "--ready-fd", str(write), "--log-level", "warning"]
-        gateway = subprocess.Popen(command, pass_fds=[write])  # noqa: ASYNC220 - it starts in a millisecond
-        os.close(write)
-        try:
-            with os.fdopen(read) as ready:
-                address = (await asyncio.to_thread(ready.readline)).strip()
-            if not address:
-                raise SystemExit("the gateway did not start")
-            yield address, triton, psutil.Process(gateway.pid)
-        finally:
-            gateway.terminate()
-            await asyncio.to_thread(gateway.wait)
-
-
-def batches(triton: embedded.EmbeddedTriton) -> dict[str, tuple[float, float]]:
+def batches(engine: embedded.EmbeddedTriton) -> dict[str, tuple[float, float]]:
     """(rows inferred, executions) by model, from Triton's own metrics."""
-    with urllib.request.urlopen(f"http://{triton.metrics_address}/metrics") as answer:
+    with urllib.request.urlopen(f"http://{engine.metrics_address}/metrics") as answer:
         text = answer.read().decode()
     found = {
         kind: dict(re.findall(rf'^{kind}{{model="(\w+)".*?}} ([\d.e+]+)', text, re.MULTILINE))
@@ -134,7 +102,7 @@ def batches(triton: embedded.EmbeddedTriton) -> dict[str, tuple[float, float]]:
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """User and system time of these processes and what runs under them."""
+    """CPU time of these processes and their children."""
     total = 0.0
     for root in processes:
         for process in (root, *root.children(recursive=True)):
@@ -144,7 +112,7 @@ def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
 
 
 async def drive(address: str, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> list[float]:
-    """Sends the same request over and over, `in_flight` at a time; answers the latencies in seconds."""
+    """Send the same request repeatedly, `in_flight` at a time; return the latencies in seconds."""
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
@@ -169,12 +137,13 @@ async def main() -> None:
     arguments = parser.parse_args()
 
     photograph = pictures.mosaic()
-    from imagier_client import samples
+    sys.path.insert(0, str(ROOT / "examples"))
+    import samples
 
     receipt = _png(samples.receipt())
     tags = annotator_pb2.AnnotateRequest(image=photograph, tags=tags_pb2.TagsOptions())
     caption = annotator_pb2.AnnotateRequest(image=photograph, caption=caption_pb2.CaptionOptions())
-    text = annotator_pb2.AnnotateRequest(image=receipt, text=text_pb2.TextOptions())
+    text = annotator_pb2.AnnotateRequest(image=receipt, ocr=ocr_pb2.OcrOptions())
     size = " x ".join(map(str, pictures.SIZE))
     print(
         f"picture: {size} JPEG, quality {pictures.QUALITY}, {len(photograph)} bytes; receipt: {len(receipt)} bytes",
@@ -184,19 +153,19 @@ async def main() -> None:
     tagger = tagging.TagsTask.load(arguments.repository)
     captioner = captions.CaptionTask.load(arguments.repository)
     loads: list[Load] = []
-    async with server(arguments.repository) as (address, triton, gateway):
-        processes = (gateway, psutil.Process(triton.pid))
+    async with server(arguments.repository) as (address, engine, process):
+        processes = (process, psutil.Process(engine.pid))
 
         async def measure(
             work: str, request: annotator_pb2.AnnotateRequest, in_flight: int, limit: Callable[[], float] | None
         ) -> None:
             before_ceiling = limit() if limit else 0.0
-            before_batches, before_cpu = batches(triton), cpu_seconds(processes)
+            before_batches, before_cpu = batches(engine), cpu_seconds(processes)
             started = time.perf_counter()
             latencies = await drive(address, request, in_flight, arguments.seconds)
             rate = len(latencies) / (time.perf_counter() - started)
             cpu = (cpu_seconds(processes) - before_cpu) / len(latencies)
-            after = batches(triton)
+            after = batches(engine)
             mean = {
                 model: round((rows - before_batches[model][0]) / (runs - before_batches[model][1]), 2)
                 for model, (rows, runs) in after.items()
@@ -225,7 +194,7 @@ async def main() -> None:
 
         def captions_ceiling() -> float:
             graph = arguments.repository / captions.MODEL / "1/model.onnx"
-            side = captioner.speaker.side if captioner.speaker else 0
+            side = captioner.assets.side if captioner.assets else 0
             return ceiling(
                 photograph, graph, captioner.scale, lambda whole: captions.prepare(whole, side), arguments.seconds / 2
             )
@@ -235,23 +204,35 @@ async def main() -> None:
         for in_flight in (1, 8, 32):
             await measure("caption", caption, in_flight, captions_ceiling)
         for in_flight in (1, 8):
-            await measure("text", text, in_flight, None)
+            await measure("ocr", text, in_flight, None)
 
     write(loads, len(photograph))
 
 
-def write(loads: Sequence[Load], size: int) -> None:
-    """The results as JSON and as the table of the README."""
-    OUTPUT.mkdir(exist_ok=True)
-    machine = {
+def machine() -> dict[str, object]:
+    """The machine and versions that the figures depend on."""
+    return {
         "cores": usable_cores(),
         "processor": platform.processor() or platform.machine(),
+        "flags": _flags(),
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,
     }
+
+
+def _flags() -> list[str]:
+    """What of the processor decides how fast a model runs."""
+    known = {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimddp", "sve"}
+    cpuinfo = Path("/proc/cpuinfo")
+    return sorted(known & set(cpuinfo.read_text("ascii", "replace").split())) if cpuinfo.exists() else []
+
+
+def write(loads: Sequence[Load], size: int) -> None:
+    """Write the results as JSON and as the table of docs/performance.md."""
+    OUTPUT.mkdir(exist_ok=True)
     record = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": machine,
+        "machine": machine(),
         "picture": {"size": pictures.SIZE, "quality": pictures.QUALITY, "bytes": size},
         "loads": [asdict(load) for load in loads],
     }

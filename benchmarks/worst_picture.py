@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python benchmarks/worst_picture.py`: what the worst pictures that are accepted cost a real server, in memory and time.
 
-Each has as many pixels as the default limit allows, in the formats that are dearest to decode, or as much text as is read; and is
+Each has 100 megapixels, in the formats that are dearest to decode, or as much text as is read; and is
 asked for tags and text.
 """
 
@@ -21,18 +21,18 @@ from pathlib import Path
 
 import grpc
 import psutil
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
-from imagier_client import samples
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, ocr_pb2, tags_pb2
+from ocr_corpus import PROSE
+from ocr_languages import LANGUAGES
+from ocr_pages import font
 from PIL import Image, ImageDraw, ImageFont
-from text_corpus import PROSE
-from text_languages import LANGUAGES
-from text_pages import font
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "integration")]
-import made_pictures as made  # noqa: E402
-from heic import heic  # noqa: E402
-from real_server import Server, serve  # noqa: E402
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "examples")]
+import samples  # noqa: E402
+from support import made_pictures as made  # noqa: E402
+from support.heic import heic  # noqa: E402
+from support.real_server import Server, serve  # noqa: E402
 
 SIDE = 10_000
 CODES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -113,7 +113,7 @@ def peak(process: psutil.Process) -> tuple[float, float]:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Processor time that it has used."""
+    """CPU time of a process."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
@@ -136,7 +136,7 @@ def measure(server: Server, stub: annotator_pb2_grpc.AnnotatorServiceStub, image
     for process in (gateway, decoder, *engine):
         forget(process)
     request = annotator_pb2.AnnotateRequest(
-        image=image, tags=tags_pb2.TagsOptions(), text=text_pb2.TextOptions(words=True)
+        image=image, tags=tags_pb2.TagsOptions(), ocr=ocr_pb2.OcrOptions(words=True)
     )
     row: dict[str, object] = {"megabytes": round(len(image) / 1e6, 2)}
     used = {process: cpu_seconds(process) for process in (gateway, decoder, *engine)}
@@ -146,8 +146,8 @@ def measure(server: Server, stub: annotator_pb2_grpc.AnnotatorServiceStub, image
     except grpc.RpcError as error:
         row |= {"code": error.code().name, "error": error.details()}
     else:
-        row |= {"code": "OK", "pixels": [answer.width, answer.height], "lines": len(answer.text.lines)}
-        row |= {"tags": CODES[answer.tags.status.code], "text": CODES[answer.text.status.code]}
+        row |= {"code": "OK", "pixels": [answer.width, answer.height], "lines": len(answer.ocr.lines)}
+        row |= {"tags": CODES[answer.tags.status.code], "ocr": CODES[answer.ocr.status.code]}
         decode = [stage.duration.ToMilliseconds() for stage in answer.timings.stages if not stage.task]
         row["decode_seconds"] = round(sum(decode) / 1e3, 2)
     row["seconds"] = round(time.perf_counter() - begin, 2)

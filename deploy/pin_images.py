@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make pin-images`: asks each registry what an image's tag means today, and writes that digest behind the tag."""
+"""`make pin-images`: resolves each image's tag at its registry and writes the digest behind the tag."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# An image of somebody else's, by tag, with or without a digest. Ours have no registry until you give them one.
+# A third-party image by tag, with or without a digest. Ours have no registry until you give them one.
 REFERENCE = re.compile(
     r"^(?P<before>\s*(?:- )?(?:FROM|image:)\s+)(?P<name>(?!imagier)[\w./-]+):(?P<tag>[\w.-]+)(?:@sha256:[0-9a-f]{64})?",
     re.MULTILINE,
 )
-# First those of many platforms: a digest of one platform's image would not run on the other.
+# Multi-platform manifests first: the digest of one platform's image would not run on another.
 KINDS = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -31,13 +31,13 @@ TIMEOUT_SECONDS = 30
 
 
 def digest(name: str, tag: str, through: str | None = None) -> str:
-    """`sha256:…` of what `name:tag` is now, computed from the manifest itself.
+    """The current digest (`sha256:…`) of `name:tag`, computed from the manifest itself.
 
-    `through` is the base URL of a registry to ask instead of the image's own. Raises `OSError` if it cannot be had, `ValueError`
-    if the registry's word is not the manifest's digest.
+    `through` is the base URL of a registry to use instead of the image's own. Raises `OSError` if it is unavailable, `ValueError`
+    if the registry's digest is not the manifest's.
     """
     host, _, path = name.partition("/")
-    if "." not in host:  # Docker Hub goes without saying, and its own images without their folder
+    if "." not in host:  # Docker Hub is the default registry, and `library` its default folder
         host, path = DOCKER_HUB, name if "/" in name else f"library/{name}"
     url = f"{through or f'https://{host}'}/v2/{path}/manifests/{tag}"
     headers = {"Accept": ", ".join(KINDS)}
@@ -55,7 +55,7 @@ def digest(name: str, tag: str, through: str | None = None) -> str:
 
 
 def pin(file: Path, through: str | None = None) -> list[str]:
-    """Rewrites the references of `file`; what they are now. Raises as `digest` does, and then leaves the file as it was."""
+    """Rewrite the references in `file` and return them. Raises as `digest`, leaving the file unchanged."""
     pinned = []
 
     def with_digest(found: re.Match[str]) -> str:
@@ -70,7 +70,7 @@ def pin(file: Path, through: str | None = None) -> list[str]:
 
 
 def _token(challenge: str) -> str:
-    """An anonymous token, as the registry's refusal says where to get one."""
+    """Get an anonymous token from where the registry's refusal points."""
     told = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     query = urllib.parse.urlencode({key: told[key] for key in ("service", "scope") if key in told})
     body, _ = _get(f"{told['realm']}?{query}", {})

@@ -3,12 +3,26 @@
 
 from __future__ import annotations
 
+import os
+import random
+import socket
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import imagier_server  # noqa: F401 - before ONNX Runtime, whose telemetry it switches off
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
+
+# Servers of several tests run at once, and are asked for the ports that they need.
+os.environ["IMAGIER_HTTP_PORT"] = "0"
+
+# No test asserts a duration: the machine may be busy.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,3 +50,18 @@ def without_skip(report: Any, config: pytest.Config) -> Any:
         report.outcome = "failed"
         report.longrepr = f"skipped, which --no-skip forbids: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def unused_tcp_port_factory() -> Callable[[], int]:
+    """Free ports below those that the kernel gives to outgoing connections: one of these could be taken before it is bound."""
+    ports = iter(random.SystemRandom().sample(range(12_000, 32_000), 20_000))
+
+    def free() -> int:
+        for port in ports:
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+        raise AssertionError("no port is free")
+
+    return free

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make manifests`: rules and dashboards as objects of a cluster, from the files that serve Prometheus and Grafana elsewhere."""
+"""`make manifests`: writes the Prometheus rules and Grafana dashboards as Kubernetes objects."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def rules() -> str:
 
 
 def dashboards() -> str:
-    """One ConfigMap with every dashboard of deploy/grafana, under the label that Grafana's chart looks for."""
+    """One ConfigMap with every dashboard of deploy/grafana, with the label that Grafana's chart selects."""
     files = sorted((DEPLOY / "grafana").glob("*.json"))
-    # Without spaces: an object may have a megabyte, and a dashboard has many lines.
+    # Without spaces: an object may have at most a megabyte.
     data = {file.name: json.dumps(json.loads(file.read_text("utf-8")), separators=(",", ":")) for file in files}
     metadata = {"name": "imagier-dashboards", "labels": {"grafana_dashboard": "1"}}
     return HEAD + _yaml({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})

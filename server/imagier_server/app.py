@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the server together from its settings, runs it until it is told to stop, and takes it down in order."""
+"""Assembles the server from its settings, runs it until it is told to stop, and shuts it down in order."""
 
 from __future__ import annotations
 
@@ -7,71 +7,86 @@ import asyncio
 import logging
 import os
 import platform
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import socket
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-from prometheus_client import start_http_server
 
-from imagier_server import embedded
-from imagier_server.admission.limits import Limits
-from imagier_server.decode.decoder import Caps
+from imagier_server import endpoints, optional_parts
+from imagier_server.accounting import Accounting
+from imagier_server.admission.callers import Shares
+from imagier_server.admission.chain import chain
+from imagier_server.admission.draining import Draining
+from imagier_server.admission.heap import Heap
+from imagier_server.admission.lanes import Lanes
+from imagier_server.admission.pace import Pace
+from imagier_server.admission.receiving import Receiving
+from imagier_server.admission.scopes import scoped
+from imagier_server.admission.sockets import Sockets
+from imagier_server.admission.unfinished import Unfinished
+from imagier_server.catalogue import Catalogue, catalogue
 from imagier_server.decode.pool import DecoderPool
-from imagier_server.engines.addresses import Resolver, following, parse
-from imagier_server.engines.budget import RetryBudget
+from imagier_server.decode.refusals import Caps
+from imagier_server.engine_choice import EMBEDDED, chosen_engines
 from imagier_server.engines.pool import Engines
 from imagier_server.errors import causes
+from imagier_server.exposition import exposed
+from imagier_server.keyword_matching import KeywordMatching
 from imagier_server.logs import log
-from imagier_server.messages import Lane, ModelReference
+from imagier_server.messages import ModelReference
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel, ModelLockError, read_lock
+from imagier_server.opened_ledger import credit, open_ledger
 from imagier_server.pipeline import Pipeline
+from imagier_server.prices import read_prices
+from imagier_server.recording import Recorder
 from imagier_server.settings import Settings
+from imagier_server.stopping import stop_on_end_of_input, stop_on_signals
+from imagier_server.streams import Streams
 from imagier_server.tasks import registry
+from imagier_server.tasks.tags.keywords import Keywords
 from imagier_server.tasks.task import Task
-from imagier_server.transport.catalog import catalog
-from imagier_server.transport.grpc_server import listening
-from imagier_server.transport.grpc_service import AnnotatorService
-from imagier_server.triton import TritonEngine
+from imagier_server.transport.certificates import Certificates
+from imagier_server.transport.credentials import Credentials
+from imagier_server.transport.gateway import Gateway
+from imagier_server.transport.grpc.account_service import AccountService
+from imagier_server.transport.grpc.incoming import Incoming, message_bytes
+from imagier_server.transport.grpc.server import Services, listening
+from imagier_server.transport.grpc.service import AnnotatorService
 
 if TYPE_CHECKING:
-    from imagier_server.tracing import Tracing
+    from imagier_server.receipts import Signer
 
-EMBEDDED = "embedded"
 _LAG_INTERVAL = 0.25
-_REMOTE_READY_SECONDS = 3.0  # then callers are answered that the engines are away, and health says so
+_REMOTE_READY_SECONDS = 3.0  # then the port opens, with health NOT_SERVING
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM, SIGINT or, if asked to, the end of standard input. A second signal ends it at once.
+    """Serve until SIGTERM, SIGINT or, if set, the end of standard input. A second signal exits at once.
 
-    Raises `ModelLockError` for an incomplete model repository, `EmbeddedError` if Triton does not start or does not start again,
-    `OSError` for a taken port, `ImportError` for an extra that is not installed.
+    Raises `ModelLockError` for an incomplete model repository, `EmbeddedError` if Triton does not start, `UnusableFileError` for
+    prices or a key, `OSError` for a taken port or unusable TLS files, `ImportError` for an extra that is not installed.
     """
     stopping = asyncio.Event()
-    lost: list[BaseException] = []
-
-    def on_engine_lost(error: BaseException) -> None:
-        lost.append(error)
-        stopping.set()
-
-    _stop_on_signals(stopping)
+    stop_on_signals(stopping)
     if settings.exit_with_parent:
-        _stop_on_end_of_input(stopping)
+        stop_on_end_of_input(stopping)
     serving = asyncio.Event()
 
     async def run() -> None:
-        async with running(settings, on_engine_lost) as address:
+        async with running(settings) as addresses:
             serving.set()
-            log(logging.INFO, "serving", address=address)
+            log(logging.INFO, "serving", address=addresses.grpc, http=addresses.http)
             if settings.ready_fd is not None:
                 with suppress(BrokenPipeError), os.fdopen(settings.ready_fd, "w") as ready:
-                    ready.write(f"{address}\n")
+                    ready.write(f"{addresses.grpc}\n{addresses.http or ''}\n")
             await stopping.wait()
             log(logging.INFO, "stopping", seconds=settings.drain_seconds)
 
@@ -82,26 +97,36 @@ async def serve(settings: Settings) -> None:
         server.cancel()  # told to stop while the models load; nothing to drain
     with suppress(asyncio.CancelledError):
         await server
-    if lost:
-        raise lost[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a server listens; `http` is None if it does not listen for HTTP."""
+
+    grpc: str
+    http: str | None
 
 
 @asynccontextmanager
-async def running(settings: Settings, on_engine_lost: Callable[[BaseException], None]) -> AsyncIterator[str]:
-    """A server whose models are ready; yields 'HOST:PORT'. On exit: refuse, drain, then engine, decoders and threads."""
-    # The parallelism is ours, picture by picture; OpenCV's own pool would only compete with the models for the cores.
+async def running(settings: Settings) -> AsyncIterator[Addresses]:
+    """Run a server whose models are ready; yield the addresses. On exit: refuse, drain, then stop engine, decoders and threads."""
+    # Pictures run in parallel; OpenCV's own thread pool would only compete with the models for the cores.
     cv2.setNumThreads(1)
+    certificates = optional_parts.certificates(settings)
     metrics = Metrics()
-    models = read_lock(settings.model_repository)
-    required = {model for task in registry.TASKS if not task.optional for model in task.models}
-    if missing := sorted(required - models.keys()):
-        raise ModelLockError(
-            f"{settings.model_repository} lacks {', '.join(missing)}: run `imagier models install` first"
-        )
+    models = _installed(settings.model_repository)
     tasks = registry.load(settings.model_repository)
+    prices = {name: task.price for name, task in tasks.items()} | read_prices(settings.prices, tasks)
+    signer = optional_parts.signer(settings, models)
     _describe(metrics, models, tasks)
-    limits = Limits(settings.in_flight, settings.in_flight_bytes, settings.max_image_bytes, metrics)
+    draining = Draining()
+    sockets = Sockets()
+    metrics_host = settings.metrics_host or endpoints.beside(settings.host)
     async with AsyncExitStack() as stack:
+        # Bind before the slow loading of models, because the port may be taken.
+        stack.enter_context(endpoints.taken(settings.host, settings.port))
+        metrics_sockets = stack.enter_context(endpoints.taken(metrics_host, settings.metrics_port))
+        http_sockets = _http_sockets(settings, stack)
         # Started first and stopped last; the processes come before any gRPC object, which a fork would break.
         decoders = await stack.enter_async_context(
             DecoderPool(
@@ -113,126 +138,145 @@ async def running(settings: Settings, on_engine_lost: Callable[[BaseException], 
             )
         )
         threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
-        tracing = _tracing(settings.traces, stack) if settings.traces else None
-        headers = tracing.headers if tracing else tuple
-        engines = await stack.enter_async_context(
-            Engines(
-                models,
-                lambda address: TritonEngine(address, models, metrics, headers),
-                # A picture has a few inferences under way at once, and all of them may be on the engine that dies.
-                RetryBudget(settings.engine_retry_percent, burst=4 * settings.in_flight),
-                metrics,
-            )
+        ledger = await open_ledger(settings, metrics, stack)
+        keyring = ledger.keyring if ledger else None
+        charging = (
+            *credit(ledger, prices, settings),
+            *await optional_parts.usage_events(settings, metrics, stack),
         )
-        if settings.engine == EMBEDDED:
-            await stack.enter_async_context(_embedded(settings, tuple(models), engines, on_engine_lost))
-        else:
-            await stack.enter_async_context(
-                following(
-                    Resolver(parse(settings.engine)),
-                    engines.use,
-                    seconds=settings.engine_resolve_seconds,
-                    again=engines.troubled,
-                )
-            )
-        http, _ = start_http_server(settings.metrics_port, settings.host, registry=metrics.registry)
-        stack.callback(http.server_close)
-        stack.callback(http.shutdown)
+        admission, pace = await stack.enter_async_context(
+            chain(settings, draining, metrics, sockets.connected, scopes=scoped(keyring), credit=charging)
+        )
+        tracing = optional_parts.tracing(settings, stack)
+        headers = tracing.headers if tracing else tuple
+        engines = await stack.enter_async_context(chosen_engines(settings, models, metrics, headers))
+        stack.enter_context(exposed(metrics.registry, metrics_sockets, endpoints.socket_path(metrics_host)))
         lag = asyncio.create_task(_watch_event_loop(metrics))
         stack.callback(lag.cancel)
 
+        recorder = Recorder(metrics, tracing.span if tracing else nullcontext)
         pipeline = Pipeline(
             tasks=tasks,
-            keywords=registry.keywords(tasks),
+            prices=prices,
             models={
                 role: ModelReference(role, model.full_version, model.research_only) for role, model in models.items()
             },
-            limits=limits,
+            admission=admission,
+            recorder=recorder,
             decoder=decoders,
-            engine=engines,
+            engine=Lanes(engines, settings.bulk_ahead, metrics),
             threads=threads,
             metrics=metrics,
             deadline_seconds=settings.deadline_seconds,
-            stream_in_flight=settings.stream_in_flight,
-            span=tracing.span if tracing else nullcontext,
+            stream_deadline_seconds=settings.stream_deadline_seconds,
+            signer=signer,
         )
+        keywords = KeywordMatching(Keywords.of_repository(settings.model_repository), admission, recorder, threads)
+        accounting = Accounting(ledger, prices)
+        trace = tracing.parent if tracing else nullcontext
+        current = partial(_current, tasks, models, engines, prices, signer, settings)
+        ready = partial(_ready, engines, models)
         service = AnnotatorService(
-            pipeline,
-            lambda: catalog(version("imagier"), tasks.values(), models, engines.ready, settings),
-            tracing.parent if tracing else nullcontext,
+            pipeline, Streams(pipeline, draining, settings.stream_in_flight), keywords, current, trace
         )
-        # Who comes to an open door should not be told that there is no engine because nobody has looked yet.
+        # Wait for the first health checks, or early callers would be told that there is no engine.
         with suppress(TimeoutError):
             async with asyncio.timeout(None if settings.engine == EMBEDDED else _REMOTE_READY_SECONDS):
                 await engines.wait_ready(models)
+        receiving = _receiving(sockets, metrics, pace, settings)
+        stack.push_async_callback(receiving.close)
+        credentials = Credentials(keyring)
+        gateway = Gateway(
+            pipeline, keywords, accounting, current, ready, credentials, receiving, draining, metrics, trace
+        )
+        # Stopped after gRPC, whose end awaits all work in flight: until then it refuses new work with a hint.
+        http_address = await _http(stack, http_sockets, gateway, certificates, settings)
         server = await stack.enter_async_context(
             listening(
-                (settings.host, settings.port),
-                service,
-                lambda: all(engines.ready.get(model, False) for model in models),
-                image_bytes=settings.max_image_bytes,
-                connection_streams=settings.connection_streams,
-                grace=settings.drain_seconds,
+                Services(service, AccountService(accounting)),
+                ready,
+                draining.idle,
+                Incoming(receiving, settings.receive_seconds, metrics, credentials),
+                settings,
+                certificates,
             )
         )
-        stack.callback(limits.drain)
-        yield f"{settings.host}:{server.port}"
+        stack.callback(draining.begin)
+        if settings.anyone_may_call:
+            log(logging.WARNING, "open: callers need no key and no certificate", insecure_open=settings.insecure_open)
+        yield Addresses(endpoints.joined(settings.host, server.port), http_address)
 
 
-def _tracing(collector: str, stack: AsyncExitStack) -> Tracing:
+def _installed(repository: Path) -> Mapping[str, LockedModel]:
+    models = read_lock(repository)
+    required = {model for task in registry.tasks() if not task.optional for model in task.models}
+    if missing := sorted(required - models.keys()):
+        raise ModelLockError(f"{repository} lacks {', '.join(missing)}: run `imagier models install` first")
+    return models
+
+
+def _http_sockets(settings: Settings, stack: AsyncExitStack) -> list[socket.socket]:
+    """Sockets for HTTP; none if it is off, or if its extra is missing and nobody asked for it."""
+    if not settings.http:
+        return []
     try:
-        from imagier_server.tracing import to_collector  # noqa: PLC0415 - an extra that most installations lack
+        from imagier_server.transport.http import start  # noqa: PLC0415 - an extra that some installations lack
     except ImportError as error:
-        raise ImportError("traces are asked for: install imagier[tracing]") from error
-    tracing = to_collector(collector)
-    stack.push_async_callback(asyncio.to_thread, tracing.close)
-    return tracing
+        if "http" in settings.model_fields_set:
+            raise ImportError("HTTP is asked for: install imagier[http]") from error
+        log(logging.WARNING, "no http", install="imagier[http]")
+        return []
+    return stack.enter_context(start.taken(settings))
 
 
-@asynccontextmanager
-async def _embedded(
-    settings: Settings, models: Sequence[str], engines: Engines, on_lost: Callable[[BaseException], None]
-) -> AsyncIterator[None]:
-    """Keeps the embedded Triton running: one that ends is started again, and callers are told to retry meanwhile."""
-    started = asyncio.get_running_loop().create_future()
+async def _http(
+    stack: AsyncExitStack,
+    sockets: Sequence[socket.socket],
+    gateway: Gateway,
+    certificates: Certificates | None,
+    settings: Settings,
+) -> str | None:
+    if not sockets:
+        return None
+    from imagier_server.transport.http.start import opened  # noqa: PLC0415 - as above
 
-    def progress(text: str) -> None:
-        log(logging.INFO, "engine", progress=text)
+    return await stack.enter_async_context(opened(gateway, sockets, certificates, settings))
 
-    async def keep() -> None:
-        try:
-            while True:
-                async with embedded.start(
-                    settings.model_repository, settings.engine_log_dir, models, progress
-                ) as triton:
-                    engines.use({triton.grpc_address})
-                    if not started.done():
-                        started.set_result(None)
-                    status = await triton.wait()
-                    engines.use(())
-                log(logging.ERROR, "the embedded Triton ended and is started again", status=status)
-        except Exception as error:  # noqa: BLE001 - a full disk as well as Triton itself: without an engine there is no server
-            if started.done():
-                on_lost(error)
-            else:
-                started.set_exception(error)
 
-    keeper = asyncio.create_task(keep())
-    try:
-        await started
-        yield
-    finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+def _current(
+    tasks: Mapping[str, Task[Any, Any]],
+    models: Mapping[str, LockedModel],
+    engines: Engines,
+    prices: Mapping[str, int],
+    signer: Signer | None,
+    settings: Settings,
+) -> Catalogue:
+    made = catalogue(version("imagier"), tasks.values(), models, engines.ready, prices, settings)
+    return replace(made, receipt_key=signer.key if signer else None)
+
+
+def _ready(engines: Engines, models: Iterable[str]) -> bool:
+    return all(engines.ready.get(model, False) for model in models)
+
+
+def _receiving(sockets: Sockets, metrics: Metrics, pace: Pace, settings: Settings) -> Receiving:
+    longest = message_bytes(settings)
+    return Receiving(
+        Shares(4 * settings.in_flight, sockets.connected),
+        settings.receive_bytes,
+        metrics,
+        Heap(),
+        Unfinished(longest, sockets.received),
+        pace,
+    )
 
 
 def _describe(metrics: Metrics, models: Mapping[str, LockedModel], tasks: Mapping[str, Task[Any, Any]]) -> None:
-    """What is known before the first request: build, models, and every series at zero."""
+    """Set the metrics known before the first request: build, models, and all series at zero."""
     metrics.build.info({"version": version("imagier"), "python": platform.python_version()})
     for model in models.values():
         metrics.models.labels(model.role, model.full_version, model.source_digest[:12]).set(1)
-    metrics.zero(tasks, models, (lane.name.lower() for lane in Lane), causes())
+    metrics.zero(tasks, models, causes())
 
 
 async def _watch_event_loop(metrics: Metrics) -> None:
@@ -242,26 +286,3 @@ async def _watch_event_loop(metrics: Metrics) -> None:
         await asyncio.sleep(_LAG_INTERVAL)
         metrics.event_loop_tasks.set(len(asyncio.all_tasks()))
         metrics.event_loop_lag.observe(max(0.0, loop.time() - due))
-
-
-def _stop_on_signals(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def stop(number: signal.Signals) -> None:
-        stopping.set()
-        # A second signal means now; the embedded Triton and the decoders end with us.
-        loop.remove_signal_handler(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-
-
-def _stop_on_end_of_input(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
-            loop.remove_reader(sys.stdin)
-            stopping.set()
-
-    loop.add_reader(sys.stdin, read)

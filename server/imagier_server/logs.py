@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Structured logs: one JSON object a line on standard error, without anything of a picture or of what was read in it."""
+"""Structured logs: one JSON object per line on standard error, without picture data or results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("imagier_server")
 class JsonFormatter(logging.Formatter):
     """`logger.info("event", extra={"fields": {…}})` → {"time", "level", "event", …}.
 
-    Of an exception only its type and the places in the code are written: its text may quote what was being read.
+    Only the type and traceback locations of an exception are written: its text may quote the picture.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Sends every log line of this process to standard error as JSON; libraries only from WARNING on."""
+    """Send all log lines to standard error as JSON; those of libraries from WARNING on."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
@@ -43,5 +43,5 @@ def set_up(level: str) -> None:
 
 
 def log(level: int, event: str, **fields: object) -> None:
-    """Writes one line; `fields` are numbers and constants of ours."""
+    """Write one line; `fields` are numbers, constants, or Triton's log lines."""
     logger.log(level, event, extra={"fields": fields})

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values that travel through the gateway: frozen, typed, free of any transport."""
+"""The gateway's request and result values: frozen, typed, independent of any transport."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum, auto
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,197 +23,77 @@ Tensor = npt.NDArray[np.generic]
 Tensors = Mapping[str, Tensor]
 
 
-class Lane(IntEnum):
-    """Who is served first where there is a queue. The values are Triton's priority levels."""
-
-    INTERACTIVE = 1
-    BULK = 2
-
-
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture. `pixels` may be smaller than the picture; `width` and `height` are the upright picture's own."""
+    """A decoded picture. `pixels` may be smaller than the picture; `width` and `height` are the upright picture's own.
+
+    `cpu_seconds` is what decoding took.
+    """
 
     pixels: Pixels
     width: int
     height: int
+    cpu_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class TagsOptions:
-    """How tags are wanted; `None` is the server's default."""
+class TaskOptions(Protocol):
+    """The options of one task: a frozen value."""
 
-    max_tags: int | None = None
-    min_score: float | None = None
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-    existing_tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TextOptions:
-    """How text is wanted; `None` is the server's default."""
-
-    min_confidence: float | None = None
-    words: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CaptionOptions:
-    """How captions are wanted; `None` is the server's default."""
-
-    max_words: int | None = None
-    candidates: int | None = None
-    min_score: float | None = None
-    gender_neutral: bool = False
-
-
-TaskOptions = TagsOptions | TextOptions | CaptionOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """Something the picture shows. `names` by language; `parents` nearest first."""
-
-    id: str
-    names: Mapping[str, str]
-    score: float
-    parents: tuple[TagParent, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TagParent:
-    """A wider word for a tag."""
-
-    id: str
-    names: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Tags:
-    """Result of the tags task, best first."""
-
-    tags: tuple[Tag, ...]
-    unknown_languages: tuple[str, ...] = ()
-
-
-class MatchKind(Enum):
-    """How a keyword was found to mean a tag, from the surest to the loosest."""
-
-    ID = auto()
-    NAME = auto()
-    VARIANT = auto()
-    SYNONYM = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class KeywordMeaning:
-    """A tag that a keyword stands for."""
-
-    id: str
-    names: Mapping[str, str]
-    kind: MatchKind
-    parents: tuple[TagParent, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class KeywordMatch:
-    """A keyword and what it means: nothing, one tag, or several if it is ambiguous."""
-
-    keyword: str
-    meanings: tuple[KeywordMeaning, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeywordMatches:
-    """What a library's keywords mean, in their order."""
-
-    matches: tuple[KeywordMatch, ...]
-    unknown_languages: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A place in the upright picture, in its pixels."""
-
-    x: float
-    y: float
-
-
-Polygon = tuple[Point, Point, Point, Point]
-"""From the corner where reading begins, clockwise as read."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextWord:
-    """A word of a line."""
-
-    text: str
-    confidence: float
-    polygon: Polygon
-
-
-@dataclass(frozen=True, slots=True)
-class TextLine:
-    """A line of text; `words` only if asked for."""
-
-    text: str
-    confidence: float
-    polygon: Polygon
-    words: tuple[TextWord, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Result of the text task, in reading order."""
-
-    lines: tuple[TextLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """A sentence that says what the picture shows. `score` 0 to 1; a `guess` is to be shown as one."""
-
-    text: str
-    language: str
-    score: float
-    guess: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Captions:
-    """Result of the caption task, best first; `title` is the first one shortened."""
-
-    captions: tuple[Caption, ...]
-    title: str = ""
-    unknown_languages: tuple[str, ...] = ()
-
-
-TaskResult = Tags | Text | Captions
+    @property
+    def characters(self) -> int:
+        """Characters of all words, which are held as long as the picture."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotateRequest:
-    """One picture and the options of each task asked for, by the task's name."""
+    """One picture and the options of each task asked for, by the task's name.
+
+    `seconds`: time limit of a stream's picture; None means the server's default. `fault`: why it could not be parsed.
+    `nonce`: asks for a processing receipt, and is its key.
+    """
 
     image: bytes
     tasks: Mapping[str, TaskOptions]
     languages: tuple[str, ...] = ()
     request_id: str = ""
+    seconds: float | None = None
+    fault: ImagierError | None = None
+    nonce: bytes | None = None
 
     @property
     def size(self) -> int:
-        """Bytes of the picture file and characters of all words: what holding the request takes."""
-        lists = [self.languages]
-        for options in self.tasks.values():
-            if isinstance(options, TagsOptions):
-                lists += [options.allow, options.deny, options.existing_tags]
-        return len(self.image) + sum(len(word) for words in lists for word in words)
+        """Size for admission: bytes of the picture file plus characters of all words."""
+        words = sum(map(len, self.languages)) + sum(options.characters for options in self.tasks.values())
+        return len(self.image) + words
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordsRequest:
+    """A library's keywords, the languages of the results, and those of the keywords."""
+
+    keywords: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+    keyword_languages: tuple[str, ...] = ()
+
+    @property
+    def image(self) -> None:
+        """None: there is no picture."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Empty: tasks read pictures."""
+        return ()
+
+    @property
+    def size(self) -> int:
+        """Characters of all keywords."""
+        return sum(map(len, self.keywords))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """A model that took part in an answer. `research_only`: its weights' terms allow research and private use only."""
+    """A model behind a result. `research_only`: its weights' terms allow research and private use only."""
 
     name: str
     version: str
@@ -222,25 +102,96 @@ class ModelReference:
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What became of one task: its result, or its error; `cost` in credits, 0 if it failed."""
+    """The outcome of one task: its result or its error; `cost` in credits, 0 if it failed."""
 
     models: tuple[ModelReference, ...]
-    result: TaskResult | None = None
+    result: object | None = None
     error: ImagierError | None = None
     cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessingReceipt:
+    """What the server states about its work on one picture. Times in seconds since 1970; `released` is None if not known.
+
+    `digests`: SHA-256 of the weights by model.
+    """
+
+    image_hmac: bytes
+    server_version: str
+    server_digest: bytes
+    outcomes: Mapping[str, TaskOutcome]
+    digests: Mapping[str, str]
+    received: float
+    decoded: float
+    answered: float
+    released: float | None
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReceipt:
+    """A serialized receipt, its Ed25519 signature and the id of the key."""
+
+    receipt: bytes
+    signature: bytes
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptKey:
+    """The public key that verifies receipts: 32 bytes."""
+
+    key_id: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Annotation:
-    """The answer to one picture; `width` and `height` of the upright picture in pixels."""
+    """The result for one picture; `width` and `height` of the upright picture in pixels."""
 
     request_id: str
     width: int
     height: int
     timings: Timings
     outcomes: Mapping[str, TaskOutcome] = field(default_factory=lambda: MappingProxyType({}))
+    receipt: SignedReceipt | None = None
 
     @property
     def cost(self) -> int:
-        """Credits of the tasks that succeeded."""
+        """Total credits of the tasks that succeeded."""
         return sum(outcome.cost for outcome in self.outcomes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A tenant's credits: the balance, of which `reserved` for work in flight. `postpaid`: it may fall below 0."""
+
+    tenant: str
+    balance: int
+    reserved: int
+    postpaid: bool
+
+    @property
+    def available(self) -> int:
+        """Credits for new work; less than 0 only if work was charged after its reservation had expired, or postpaid."""
+        return self.balance - self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a tenant used of a task on a day (seconds since 1970 of its beginning, UTC)."""
+
+    day: int
+    task: str
+    pictures: int
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What work would cost: credits by task for one picture, and in all; `sufficient`: whether the caller's credits suffice."""
+
+    prices: Mapping[str, int]
+    total: int
+    sufficient: bool

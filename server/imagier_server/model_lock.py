@@ -13,11 +13,11 @@ from typing import Any
 
 LOCK_NAME = "models.lock"
 PARTIAL_SUFFIX = ".partial"
-"""Of a file that an installation is writing."""
+"""Suffix of a file that an installation is writing."""
 
 
 class ModelLockError(ValueError):
-    """`models.lock` is not readable as such."""
+    """`models.lock` cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class LockedFile:
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:
-    """A model as it is installed.
+    """An installed model.
 
     `source_digest` (SHA-256 of the weights as published) and `recipe` are what `model_digest` and `export_recipe` in the
     model's config.pbtxt must say: a config, a label file and a graph that agree on them belong together. `files` are paths
@@ -51,12 +51,12 @@ class LockedModel:
 
     @property
     def full_version(self) -> str:
-        """What fills the role, and in which version: "efficientnet-lite2 0.1.0"."""
+        """Model and version, such as "efficientnet-lite2 0.1.0"."""
         return f"{self.brand} {self.version}"
 
 
 def read_lock(repository: Path) -> dict[str, LockedModel]:
-    """What is installed, by role; nothing if nothing was ever exported. Raises `ModelLockError`, `OSError`."""
+    """Read the installed models by role; empty if there is no lock file. Raises `ModelLockError`, `OSError`."""
     try:
         content = (repository / LOCK_NAME).read_bytes()
     except FileNotFoundError:
@@ -68,7 +68,7 @@ def read_lock(repository: Path) -> dict[str, LockedModel]:
 
 
 def write_lock_text(models: Mapping[str, LockedModel]) -> str:
-    """The file's content; equal models make equal text."""
+    """Serialise to the file's content; equal models give equal text."""
     rows = {
         role: {key: value for key, value in asdict(model).items() if key != "role"} for role, model in models.items()
     }
@@ -76,17 +76,17 @@ def write_lock_text(models: Mapping[str, LockedModel]) -> str:
 
 
 def damaged_files(repository: Path, model: LockedModel) -> tuple[str, ...]:
-    """The model's files that are missing or are not what was installed. Reads every byte: some tens of milliseconds."""
+    """Return the model's missing or changed files. Reads every byte: tens of milliseconds."""
     return tuple(path for path, file in model.files.items() if not _intact(repository / path, file))
 
 
 def verify_files(repository: Path) -> dict[str, tuple[str, ...]]:
-    """For each installed role its damaged files; empty tuples mean that all is well. Raises as `read_lock` does."""
+    """Return the damaged files by installed role. Raises as `read_lock`."""
     return {role: damaged_files(repository, model) for role, model in read_lock(repository).items()}
 
 
 def require_intact(repository: Path) -> None:
-    """Raises `ModelLockError` unless models are installed there and every byte is the one that was; `OSError`."""
+    """Raise `ModelLockError` unless models are installed and every byte matches; `OSError`."""
     models = verify_files(repository)
     if not models:
         raise ModelLockError(f"{repository}: no models there")
@@ -95,10 +95,10 @@ def require_intact(repository: Path) -> None:
 
 
 def copy_repository(source: Path, target: Path) -> None:
-    """Copies what is installed and no more: Triton would try to load it. Raises what `require_intact` does, and `OSError`.
+    """Copy only installed files, because Triton would load any others. Raises as `require_intact`, and `OSError`.
 
-    What is in `target` stays until all of the new is there: a disk that fills up or a damaged source changes nothing.
-    Contents, not rights: `target` may be a volume that is not ours.
+    `target` is replaced only when the copy is complete: a full disk or a damaged source changes nothing.
+    File modes are not copied, because `target` may be a volume of another owner.
     """
     require_intact(source)
     files = [*(path for role in read_lock(source) for path in (source / role).rglob("*")), source / LOCK_NAME]

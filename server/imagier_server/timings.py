@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One record of where a request's time went. It feeds the metrics, the log line and the reply; no other module reads a clock."""
+"""One record of where a request's time went, which feeds the metrics, the log line and the reply."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """A part of the work on a picture."""
+    """A stage of the work on a picture."""
 
     DECODE = "decode"
     PREPARE = "prepare"
@@ -20,19 +20,20 @@ class Stage(StrEnum):
 
 
 Span = Callable[[str], AbstractContextManager[object]]
-"""Opens a trace's span of that name; `nullcontext` opens none."""
+"""Opens a span of a trace by name; `nullcontext` opens none."""
 
 SHARED = ""
 """The task name of a stage that all tasks share."""
 
 
 class Timings:
-    """Seconds by task and stage, summed where a stage ran more than once. One request's own; used on its event loop only.
+    """Seconds by task and stage, summed if a stage ran more than once. For one request, on its event loop only.
 
-    `ended` is when each task ended, in seconds since the request arrived; `cancelled` the stages that were given up.
+    `ended`: when each task ended, in seconds since the request arrived. `cancelled`: the cancelled stages. `cpu`: CPU seconds by
+    task, in parts, which threads may append.
     """
 
-    __slots__ = ("_span", "_started", "cancelled", "ended", "stages")
+    __slots__ = ("_span", "_started", "cancelled", "cpu", "ended", "stages")
 
     def __init__(self, span: Span = nullcontext) -> None:
         self._span = span
@@ -40,10 +41,11 @@ class Timings:
         self.stages: dict[tuple[str, Stage], float] = {}
         self.ended: dict[str, float] = {}
         self.cancelled: set[Stage] = set()
+        self.cpu: list[tuple[str, float]] = []
 
     @contextmanager
     def measure(self, task: str, stage: Stage) -> Iterator[None]:
-        """Adds the block's wall time, also when it fails. The block is a span of the trace."""
+        """Add the block's wall time, also on failure; the block is a span of the trace."""
         started = time.perf_counter()
         try:
             with self._span(f"{task} {stage}".lstrip()):
@@ -55,14 +57,26 @@ class Timings:
             self.stages[task, stage] = self.stages.get((task, stage), 0.0) + time.perf_counter() - started
 
     @property
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU seconds by task, without Triton's; those of shared stages first."""
+        found: dict[str, float] = {}
+        for task, seconds in sorted(self.cpu):
+            found[task] = found.get(task, 0.0) + seconds
+        return found
+
+    def restart(self) -> None:
+        """Counts from now on: so far the request has only waited for its turn."""
+        self._started = time.perf_counter()
+
+    @property
     def elapsed(self) -> float:
-        """Seconds since the request arrived."""
+        """Seconds since the request arrived, or was admitted after it had waited."""
         return time.perf_counter() - self._started
 
 
 @contextmanager
-def processor_time(add: Callable[[float], None], clock: int = time.CLOCK_THREAD_CPUTIME_ID) -> Iterator[None]:
-    """Adds the processor seconds that pass on `clock` meanwhile: this thread's, or those of the process that it belongs to."""
+def cpu_time(add: Callable[[float], None], clock: int = time.CLOCK_THREAD_CPUTIME_ID) -> Iterator[None]:
+    """Add the CPU time that `clock` measures during the block: this thread's, or another process's."""
     started = time.clock_gettime(clock)
     try:
         yield
@@ -72,5 +86,5 @@ def processor_time(add: Callable[[float], None], clock: int = time.CLOCK_THREAD_
 
 
 def process_clock(pid: int) -> int:
-    """The clock of another process's processor time, as Linux numbers it: clock_getcpuclockid(3), which Python lacks."""
+    """The clock id of another process's CPU time on Linux: clock_getcpuclockid(3), which Python lacks."""
     return ~pid << 3 | 2

@@ -24,7 +24,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Tracing:
-    """Spans for an exporter. Those that it does not take in time are dropped; no request ever waits for it."""
+    """Spans for an exporter. Spans that it does not accept in time are dropped; requests never wait for it."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._provider = TracerProvider(
@@ -33,16 +33,16 @@ class Tracing:
         )
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("imagier_server")
-        # W3C's, and not the baggage that would carry a caller's words.
+        # W3C trace context, without the baggage, which could carry a caller's words.
         self._propagator = TraceContextTextMapPropagator()
 
     def close(self) -> None:
-        """Sends what is left. Blocks, some seconds at most."""
+        """Send the remaining spans; blocks some seconds at most."""
         self._provider.shutdown()
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """A span around the block. Of an error it has the reason, and of an unforeseen one the type: the SDK would add its text."""
+        """A span around the block, with an error's reason or an unexpected exception's type; the SDK would add its text."""
         with self._tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as span:
             try:
                 yield
@@ -54,7 +54,7 @@ class Tracing:
 
     @contextmanager
     def parent(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Iterator[None]:
-        """Spans of the block are children of the span that a caller's `traceparent` names."""
+        """Make the block's spans children of the caller's `traceparent`."""
         carrier = {key: value for key, value in metadata or () if isinstance(value, str)}
         token = context.attach(self._propagator.extract(carrier))
         try:
@@ -63,12 +63,13 @@ class Tracing:
             context.detach(token)
 
     def headers(self) -> Metadata:
-        """The `traceparent` of the present span, for whom we call."""
+        """The `traceparent` of the current span, for outgoing calls."""
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         return tuple(carrier.items())
 
 
 def to_collector(endpoint: str) -> Tracing:
-    """Traces for the collector at HOST:PORT or https://HOST:PORT, by OTLP over gRPC."""
-    return Tracing(OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https://")))
+    """Traces for the collector at HOST:PORT or https://HOST:PORT, by OTLP over gRPC; directly, whatever the environment's proxy."""
+    insecure = not endpoint.startswith("https://")
+    return Tracing(OTLPSpanExporter(endpoint, insecure, channel_options=(("grpc.enable_http_proxy", 0),)))  # type: ignore[arg-type]  # an option's value may be a number

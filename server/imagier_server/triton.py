@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only module that speaks to Triton: inference with raw contents, readiness, and its errors in our words."""
+"""A Triton client over gRPC: inference with raw contents, model readiness, and Triton's errors as ours."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 
 import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from imagier_server.call import CallContext, Lane
 from imagier_server.errors import (
     DeadlineError,
     EngineUnavailableError,
     Full,
     ImagierError,
     InternalError,
+    ModelFailedError,
     ModelUnavailableError,
     OverloadedError,
 )
 from imagier_server.logs import log
-from imagier_server.messages import Lane, Tensors
+from imagier_server.messages import Tensors
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel
+from imagier_server.outcomes import FAILED, OK
 
 Headers = tuple[tuple[str, str], ...]
 """gRPC metadata."""
@@ -31,10 +35,10 @@ Headers = tuple[tuple[str, str], ...]
 _DATATYPES = {"UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 _NAMES = {np.dtype(dtype).name: name for name, dtype in _DATATYPES.items()}
 _CHANNEL_OPTIONS = (
-    # A detector's input is the largest message; the gateway bounds it by the canvas it asks for.
+    # The largest message is the detector's input, which its canvas bounds.
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", 64 << 20),
-    # Retries need the deadline and the choice of another engine: they are not gRPC's to make.
+    # Retries depend on the deadline and on another engine, so gRPC must not make them.
     ("grpc.enable_retries", 0),
     # A new channel means a new connection, even to the address of an old one.
     ("grpc.use_local_subchannel_pool", 1),
@@ -42,14 +46,19 @@ _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
-_PROBE_SECONDS = 2.0
+_CHECK_SECONDS = 2.0
+# Messages that mean a lost process or device rather than a faulty picture: the Python backend's about a dead or hanging process,
+# and those of ONNX Runtime and CUDA, which persist until a restart.
+_FAILED = re.compile(
+    r"stub process.* is not healthy|cu(da|dnn|blas|fft) ?(failure|error)|failed to allocate memory|out of memory"
+)
 
 
 class TritonEngine:
-    """One Triton, reached over gRPC at HOST:PORT.
+    """One Triton at HOST:PORT.
 
-    `models` are the ones our labels belong to; `headers` go with each request. A model counts as ready when Triton has it loaded
-    and warm and its config carries the same digest and recipe as our own copy of the repository.
+    `models` come from models.lock; `headers` are sent with each request. A model is ready when Triton has it loaded
+    and warm and its config has the digest and recipe of models.lock.
     """
 
     def __init__(
@@ -68,22 +77,18 @@ class TritonEngine:
         self._refused: set[str] = set()
 
     async def close(self) -> None:
-        """Ends the connection; what is under way on it fails with `EngineUnavailableError`."""
+        """Close the connection; requests in flight fail with `EngineUnavailableError`."""
         await self._channel.close(None)
 
-    async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors:
-        """Runs `model` once. Inputs and outputs by name; the first dimension of each is the batch.
+    async def infer(self, model: str, inputs: Tensors, call: CallContext) -> Tensors:
+        """Run `model` once. Inputs and outputs by name; the first dimension of each is the batch.
 
-        Raises `DeadlineError` after `seconds`, `OverloadedError` when the model's queue is full, `ModelUnavailableError`,
-        `EngineUnavailableError`. Cancelling the caller cancels the request in Triton's queue.
+        Raises `DeadlineError` at the call's deadline (a finite one), `OverloadedError` when the model's queue is full,
+        `ModelUnavailableError`, `ModelFailedError`, `EngineUnavailableError`, `InternalError`. Cancelling the caller cancels the
+        request in Triton's queue.
         """
-        request = service_pb2.ModelInferRequest(model_name=model)
-        request.parameters["priority"].uint64_param = lane.value
-        # The queue drops what nobody would still wait for; microseconds.
-        request.parameters["timeout"].int64_param = max(1, int(seconds * 1e6))
-        for name, tensor in inputs.items():
-            request.inputs.add(name=name, datatype=_NAMES[tensor.dtype.name], shape=tensor.shape)
-            request.raw_input_contents.append(tensor.tobytes())
+        seconds = call.seconds_left
+        request = _request(model, inputs, call.lane, seconds)
         code = "ok"
         try:
             with self._metrics.engine_in_flight.labels(self._label).track_inprogress():
@@ -91,32 +96,44 @@ class TritonEngine:
         except grpc.aio.AioRpcError as error:
             failure = _translate(error, model)
             code = failure.code.value
-            raise failure from None  # Triton's text may hold more than a stranger should read
+            raise failure from None  # Triton's text may hold what callers must not see
         except asyncio.CancelledError:
             code = "cancelled"
             if _cancelled_from_outside():
                 raise
-            raise _no_engine() from None  # gRPC's way to say that our own channel was closed under the call
+            raise _no_engine() from None  # our own channel was closed during the call
         finally:
             self._metrics.engine_requests.labels(model, code).inc()
             self._metrics.engine_attempts.labels(self._label, code).inc()
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
         return read_outputs(response)
 
-    async def look(self) -> Mapping[str, bool]:
-        """Asks which models are ready; none is where nobody listens. Raises `TimeoutError` if Triton takes too long to say."""
+    async def probe(self, model: str, inputs: Tensors, seconds: float) -> None:
+        """Run `model` ahead of queued bulk work to check that it answers. Raises as `infer`; counts only as a probe."""
+        outcome = FAILED
+        request = _request(model, inputs, Lane.INTERACTIVE, seconds)
+        try:
+            read_outputs(await self._stub.ModelInfer(request, timeout=seconds))
+            outcome = OK
+        except grpc.aio.AioRpcError as error:
+            raise _translate(error, model) from None
+        finally:
+            self._metrics.model_probes.labels(model, outcome).inc()
+
+    async def check(self) -> Mapping[str, bool]:
+        """Return which models are ready: none if nothing listens. Raises `TimeoutError` if Triton takes too long."""
         answers = await asyncio.gather(*(self._is_ready(locked) for locked in self._models.values()))
         return dict(zip(self._models, answers, strict=True))
 
     async def _is_ready(self, locked: LockedModel) -> bool:
         try:
             answer = await self._stub.ModelReady(
-                service_pb2.ModelReadyRequest(name=locked.role), timeout=_PROBE_SECONDS
+                service_pb2.ModelReadyRequest(name=locked.role), timeout=_CHECK_SECONDS
             )
             if not answer.ready:
                 return False
             config = await self._stub.ModelConfig(
-                service_pb2.ModelConfigRequest(name=locked.role), timeout=_PROBE_SECONDS
+                service_pb2.ModelConfigRequest(name=locked.role), timeout=_CHECK_SECONDS
             )
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -131,16 +148,16 @@ class TritonEngine:
         if loaded == (locked.source_digest, str(locked.recipe)):
             self._refused.discard(locked.role)
             return True
-        if locked.role not in self._refused:  # once, not at every look
+        if locked.role not in self._refused:  # logged once, not at every check
             self._refused.add(locked.role)
-            log(logging.ERROR, "model refused: its digest is not the one our labels belong to", model=locked.role)
+            log(logging.ERROR, "model refused: its digest or recipe differs from models.lock", model=locked.role)
         return False
 
 
 def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:
-    """The tensors by name. Raises `InternalError` for types, shapes and bytes that do not agree, and for NaN and infinities.
+    """Return the tensors by name. Raises `InternalError` if types, shapes and bytes do not match, and for NaN and infinities.
 
-    A model that overflows, as one in half precision may, would else be taken for one that sees nothing.
+    Without the latter, a model that overflows (in half precision, say) would look like one that finds nothing.
     """
     try:
         tensors = {
@@ -148,12 +165,23 @@ def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:
             for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
         }
     except (KeyError, ValueError):
-        log(logging.ERROR, "inference answered what cannot be read", model=response.model_name)
+        log(logging.ERROR, "inference returned malformed tensors", model=response.model_name)
         raise InternalError from None
     if not all(np.isfinite(tensor).all() for tensor in tensors.values() if tensor.dtype.kind == "f"):
-        log(logging.ERROR, "inference answered what is not a number", model=response.model_name)
+        log(logging.ERROR, "inference returned NaN or infinity", model=response.model_name)
         raise InternalError
     return tensors
+
+
+def _request(model: str, inputs: Tensors, lane: Lane, seconds: float) -> service_pb2.ModelInferRequest:
+    request = service_pb2.ModelInferRequest(model_name=model)
+    request.parameters["priority"].uint64_param = lane.value
+    # In microseconds: Triton's queue drops requests past their deadline.
+    request.parameters["timeout"].int64_param = max(1, int(seconds * 1e6))
+    for name, tensor in inputs.items():
+        request.inputs.add(name=name, datatype=_NAMES[tensor.dtype.name], shape=tensor.shape)
+        request.raw_input_contents.append(tensor.tobytes())
+    return request
 
 
 def _cancelled_from_outside() -> bool:
@@ -166,7 +194,7 @@ def _no_engine() -> EngineUnavailableError:
 
 
 def _translate(error: grpc.aio.AioRpcError, model: str) -> ImagierError:
-    """Triton's status in our words. UNAVAILABLE means three things there, told apart only by their text (qa/L0_model_queue)."""
+    """Map Triton's status to our errors. Its UNAVAILABLE means three things, distinguished only by text (qa/L0_model_queue)."""
     status, details = error.code(), (error.details() or "").lower()
     if status is grpc.StatusCode.DEADLINE_EXCEEDED or "request timeout expired" in details:
         return DeadlineError()
@@ -174,6 +202,8 @@ def _translate(error: grpc.aio.AioRpcError, model: str) -> ImagierError:
         return OverloadedError(f"the queue of the model {model} is full", Full.QUEUE)
     if status is grpc.StatusCode.NOT_FOUND or "not ready" in details or "unknown model" in details:
         return ModelUnavailableError(f"the model {model} is not ready")
+    if _FAILED.search(details):
+        return ModelFailedError(f"the model {model} is failing on this engine")
     if status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
         return _no_engine()
     log(logging.ERROR, "inference failed", model=model, status=status.name)

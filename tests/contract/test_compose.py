@@ -13,7 +13,7 @@ import pytest
 import yaml
 from imagier_client import __version__
 from imagier_server.settings import Settings
-from rendered import DEPLOY, container, environment, flags, seconds, worst_gibibytes
+from support.rendered import DEPLOY, container, environment, flags, seconds, worst_gibibytes
 
 FILES: dict[str, dict[str, Any]] = {
     path.name: yaml.safe_load(path.read_text("utf-8")) for path in sorted(DEPLOY.glob("compose*.yaml"))
@@ -86,9 +86,9 @@ def test_ports_are_open_to_this_machine_only(file: str, name: str) -> None:
 
 
 def test_the_ports_are_the_defaults() -> None:
-    ports = [default("port"), default("metrics_port")]
+    ports = [default("port"), default("metrics_port"), default("http_port")]
     assert HOME["imagier"]["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports]
-    assert MACHINE["imagier"]["ports"] == [f"127.0.0.1:{ports[0]}:{ports[0]}"]
+    assert MACHINE["imagier"]["ports"] == [f"127.0.0.1:{port}:{port}" for port in (ports[0], ports[2])]
     assert re.findall(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE) == [" ".join(map(str, ports))]
     assert f"127.0.0.1:{default('port')}" in DOCKERFILE
 
@@ -166,3 +166,18 @@ def test_all_are_given_time_to_answer_what_is_under_way() -> None:
     assert time_to_stop(MACHINE["imagier"]) >= drain + 10
     for name in ENGINES:
         assert time_to_stop(MACHINE[name]) >= int(flags("gpu")["exit-timeout-secs"]) + 10
+
+
+def test_nobody_calls_home() -> None:
+    assert [MACHINE[name]["environment"] for name in ENGINES] == [{"ORT_DISABLE_TELEMETRY": "1"}] * len(ENGINES)
+    every_start = [stage for stage in DOCKERFILE.split("\nFROM ")[1:] if stage.startswith("python:")]
+    assert ["ORT_DISABLE_TELEMETRY=1" in stage for stage in every_start] == [True, True]
+    # Grafana's own calls to grafana.com and gravatar.com, all on by default.
+    assert {
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+        "GF_SECURITY_DISABLE_GRAVATAR": "true",
+    }.items() <= MACHINE["grafana"]["environment"].items()

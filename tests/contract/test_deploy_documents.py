@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rendered import DEPLOY, OVERLAYS, ROOT, environment, named, objects, worst_gibibytes
+from support.rendered import DEPLOY, OVERLAYS, ROOT, environment, named, objects, worst_gibibytes
 
 MARKS = {"a container engine", "a cluster", "a registry", "a running server"}
 MINE = "deploy/kubernetes/overlays/mine"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -29,22 +28,31 @@ def test_every_setting_has_a_description_and_stands_in_the_documentation() -> No
     assert settings_table() in (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
 
 
-def test_the_request_of_the_readme_is_one() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (template,) = re.findall(r"printf '(\{.*\})'", readme)
+def test_the_request_of_the_developers_quick_start_is_one() -> None:
+    page = (ROOT / "docs" / "start" / "developer.md").read_text(encoding="utf-8")
+    (template,) = re.findall(r"printf '(\{.*\})'", page)
     request = json_format.ParseDict(json.loads(template.replace("%s", "QUJD")), annotator_pb2.AnnotateRequest())
     assert request.HasField("tags")
-    assert request.HasField("text")
-    assert "imagier.v1.AnnotatorService/Annotate" in readme
+    assert request.HasField("ocr")
+    assert "imagier.v1.AnnotatorService/Annotate" in page
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
 
 
 def test_every_link_leads_somewhere() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_the_figures_are_those_that_were_measured() -> None:
-    written = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
-    assert written == runpy.run_path(str(ROOT / "benchmarks" / "quality.py"))["page"]()
+def test_the_page_on_tasks_shows_the_code_of_the_example() -> None:
+    page = (ROOT / "docs" / "contributing" / "add-a-task.md").read_text("utf-8")
+    example = ROOT / "tests" / "support" / "example_task"
+    files = [example / "pyproject.toml", *(example / "imagier_brightness").glob("*.*")]
+    code = "\n".join(path.read_text("utf-8") for path in files if path.suffix in {".py", ".proto", ".toml"})
+    shown = re.findall(r"^```(?:proto|python|toml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 9
+    assert [block for block in shown if block.strip() not in code and "localhost:8500" not in block] == []

@@ -7,8 +7,8 @@ import re
 
 from imagier_server.metrics import Metrics
 from imagier_server.settings import Settings
-from imagier_server.transport.grpc_server import CONNECTION_AGE_SECONDS, LIVENESS
-from rendered import (
+from imagier_server.transport.grpc.server import CONNECTION_AGE_SECONDS, LIVENESS
+from support.rendered import (
     BOTH,
     before_the_signal,
     container,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from imagier_server.settings import Settings
-from rendered import (
+from support.rendered import (
     BOTH,
     ROOT,
     container,
@@ -52,7 +52,7 @@ def size_of_models() -> int:
 
 
 @each_overlay
-def test_triton__neither_polls_nor_takes_orders(overlay: str) -> None:
+def test_triton__neither_polls_nor_takes_orders_nor_calls_home(overlay: str) -> None:
     given = flags(overlay)
     assert given["model-control-mode"] == "none"
     assert given["allow-client-shm"] == "false"
@@ -67,7 +67,8 @@ def test_triton__neither_polls_nor_takes_orders(overlay: str) -> None:
         names, _, key = given[flag].partition(":")
         assert set(names.split(",")) == orders | more
         assert key == "nobody=$(POD_UID)"
-    (uid,) = container(overlay, "triton")["env"]
+    telemetry, uid = container(overlay, "triton")["env"]
+    assert telemetry == {"name": "ORT_DISABLE_TELEMETRY", "value": "1"}
     assert uid == {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
 
 
@@ -94,6 +95,25 @@ def test_open_port__the_one_to_the_outside_wants_tls_and_a_certificate() -> None
     (route,) = of_kind("ingress", "GRPCRoute")
     services = [match["method"]["service"] for rule in route["spec"]["rules"] for match in rule["matches"]]
     assert services == ["imagier.v1.AnnotatorService", "grpc.health.v1.Health"]
+    (http,) = of_kind("ingress", "HTTPRoute")
+    hosts = [route["spec"]["hostnames"], http["spec"]["hostnames"]]
+    assert hosts == [[listener["hostname"]] for listener in gateway["spec"]["listeners"]]
+    assert hosts[0] != hosts[1], "one host name has routes of one kind"
+
+
+@each_overlay
+def test_network__both_doors_are_open_and_no_other(overlay: str) -> None:
+    doors = {Settings.model_fields[name].default for name in ("port", "http_port")}
+    (service,) = [item["spec"] for item in of_kind(overlay, "Service") if item["metadata"]["name"] == "imagier"]
+    opened = {port["name"]: port["containerPort"] for port in container(overlay, "imagier")["ports"]}
+    assert {port["port"] for port in service["ports"]} == doors
+    assert {opened[port["targetPort"]] for port in service["ports"]} == doors
+    for policy in of_kind(overlay, "NetworkPolicy"):
+        if policy["metadata"]["name"] in {"imagier", "envoy"}:
+            assert {port["port"] for port in policy["spec"]["ingress"][0]["ports"]} == doors
+    for route in (*of_kind(overlay, "GRPCRoute"), *of_kind(overlay, "HTTPRoute")):
+        (backend,) = route["spec"]["rules"][0]["backendRefs"]
+        assert backend["port"] in doors
 
 
 @each_overlay
@@ -107,12 +127,13 @@ def test_open_port__no_service_leaves_the_cluster(overlay: str) -> None:
 def test_envoy__does_not_end_calls_after_15_seconds() -> None:
     (policy,) = of_kind("ingress", "BackendTrafficPolicy")
     assert policy["spec"]["timeout"] == {"http": {"requestTimeout": "0s"}}
-    assert policy["spec"]["targetRefs"][0]["name"] == of_kind("ingress", "GRPCRoute")[0]["metadata"]["name"]
+    routes = [route["metadata"]["name"] for kind in ("GRPCRoute", "HTTPRoute") for route in of_kind("ingress", kind)]
+    assert [target["name"] for target in policy["spec"]["targetRefs"]] == routes
 
 
 def test_retries__not_at_the_door_too() -> None:
     assert "retry" not in of_kind("ingress", "BackendTrafficPolicy")[0]["spec"]
-    assert "retry" not in json.dumps(of_kind("ingress", "GRPCRoute"))
+    assert "retry" not in json.dumps(of_kind("ingress", "GRPCRoute") + of_kind("ingress", "HTTPRoute"))
 
 
 @each_overlay

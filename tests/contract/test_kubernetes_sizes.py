@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from imagier_server.settings import Settings
-from rendered import (
+from support.rendered import (
     BOTH,
     ROOT,
     container,

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from kubernetes_validate import utils
-from rendered import DEPLOY, OVERLAYS, objects, of_kind, text
+from support.rendered import DEPLOY, OVERLAYS, objects, of_kind, text
 
 NEWEST = kubernetes_validate.latest_version()
 OLDEST = {overlay: "1.35" if overlay == "image-volume" else "1.30" for overlay in OVERLAYS}

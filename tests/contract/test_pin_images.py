@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from rendered import DEPLOY
+from support.rendered import DEPLOY
 
 TOKEN = "for-nobody-in-particular"
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from importlib import import_module
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from imagier.v1 import annotator_pb2
-from imagier_server import messages
 from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.tasks import registry
 
@@ -19,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 # The contract keeps the numbers from 10 for tasks; below and from 20 lies what belongs to the picture.
 TASK_NUMBERS = range(10, 20)
-TASKS = {task.name: task for task in registry.TASKS}
+TASKS = {task.name: task for task in registry.tasks()}
 
 
 def fields_of(message: str) -> dict[str, FieldDescriptor]:
@@ -56,8 +55,8 @@ def test_every_result_says_its_status_its_models_and_its_cost(name: str) -> None
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_option_has_its_value_inside(name: str) -> None:
-    options = getattr(messages, f"{name.title()}Options")
-    assert options in get_args(messages.TaskOptions)
+    values = import_module(f"imagier_server.tasks.{name}.values")
+    options = getattr(values, f"{name.title()}Options")
     assert [field.name for field in ASKED[name].message_type.fields] == [
         field.name for field in dataclasses.fields(options)
     ]
@@ -72,8 +71,8 @@ def test_every_model_of_a_task_has_a_row_in_the_catalogue_and_a_config(name: str
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_has_its_file_and_its_test(name: str) -> None:
-    assert TASKS[name].__module__ == f"imagier_server.tasks.{name}"
-    assert (ROOT / f"tests/unit/imagier_server/tasks/test_{name}.py").is_file()
+    assert TASKS[name].__module__ == f"imagier_server.tasks.{name}.task"
+    assert (ROOT / f"tests/unit/imagier_server/tasks/{name}/test_task.py").is_file()
 
 
 @pytest.mark.parametrize("name", TASKS)

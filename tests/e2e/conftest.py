@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from imagier.v1 import annotator_pb2_grpc
-from real_server import Server, encoded, serve
+from support.real_server import Server, encoded, serve
 
 
 @pytest.fixture(scope="session")

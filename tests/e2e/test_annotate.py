@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 import pytest
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, tags_pb2, text_pb2
-from imagier_client import samples
+import samples
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, ocr_pb2, tags_pb2
 from PIL import Image
-from real_server import encoded
+from support.real_server import encoded
 
 Stub = annotator_pb2_grpc.AnnotatorServiceStub
 # The beginning of the page that scikit-image carries.
@@ -28,7 +28,7 @@ def ask(
         image=image,
         languages=languages,
         tags=tags_pb2.TagsOptions(**options),
-        text=text_pb2.TextOptions(words=True) if text else None,
+        ocr=ocr_pb2.OcrOptions(words=True) if text else None,
     )
 
 
@@ -66,32 +66,32 @@ def test_what_the_picture_carries_already_is_not_repeated(stub: Stub, photograph
 
 def test_the_text_of_a_page(stub: Stub, photographs: dict[str, bytes]) -> None:
     answer = stub.Annotate(ask(photographs["page"], text=True))
-    assert answer.text.status.code == 0
-    first = answer.text.lines[0]
-    assert difflib.SequenceMatcher(None, answer.text.text.split("\n")[0], PAGE).ratio() > 0.9
-    assert answer.text.text.split("\n") == [line.text for line in answer.text.lines]
+    assert answer.ocr.status.code == 0
+    first = answer.ocr.lines[0]
+    assert difflib.SequenceMatcher(None, answer.ocr.text.split("\n")[0], PAGE).ratio() > 0.9
+    assert answer.ocr.text.split("\n") == [line.text for line in answer.ocr.lines]
     assert " ".join(word.text for word in first.words) == first.text
-    for line in answer.text.lines:
+    for line in answer.ocr.lines:
         assert 0.5 <= line.confidence <= 1
         assert len(line.polygon) == len(line.normalized_polygon) == 4
         for point, fraction in zip(line.polygon, line.normalized_polygon, strict=True):
             assert 0 <= point.x <= answer.width
             assert 0 <= point.y <= answer.height
             assert fraction.x == pytest.approx(point.x / answer.width, abs=1e-5)
-    tops = [line.polygon[0].y for line in answer.text.lines]
+    tops = [line.polygon[0].y for line in answer.ocr.lines]
     assert tops == sorted(tops), "reading order"
 
 
 def test_a_receipt_reads_as_it_was_drawn(stub: Stub) -> None:
     answer = stub.Annotate(ask(encoded(samples.receipt()), text=True))
-    assert "TOTAL" in answer.text.text.upper()
-    assert len(answer.text.lines) > 5
+    assert "TOTAL" in answer.ocr.text.upper()
+    assert len(answer.ocr.lines) > 5
 
 
 def test_a_picture_without_text(stub: Stub, photographs: dict[str, bytes]) -> None:
     answer = stub.Annotate(ask(photographs["rocket"], text=True))
-    assert answer.text.status.code == 0
-    assert answer.text.text == ""
+    assert answer.ocr.status.code == 0
+    assert answer.ocr.text == ""
 
 
 def test_many_callers_at_once_get_their_own_answers(stub: Stub, photographs: dict[str, bytes]) -> None:
@@ -121,7 +121,7 @@ def test_a_stream(stub: Stub, photographs: dict[str, bytes]) -> None:
     assert outcomes.keys() == {*photographs, "broken"}
     assert outcomes["broken"].error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert "cat" in names(outcomes["chelsea"].response)
-    assert PAGE.split("-", maxsplit=1)[0] in outcomes["page"].response.text.text
+    assert PAGE.split("-", maxsplit=1)[0] in outcomes["page"].response.ocr.text
 
 
 def test_a_deadline_already_past(stub: Stub, photographs: dict[str, bytes]) -> None:

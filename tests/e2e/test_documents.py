@@ -6,13 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from imagier_client import samples
+import samples
 from imagier_client.cli import main
 from lxml import etree
 from PIL import Image
-from real_server import ROOT, Server
+from support.real_server import ROOT, Server
 
-SCHEMAS = ROOT / "tests/unit/imagier_client/schemas"
+SCHEMAS = ROOT / "tests/unit/imagier_client/documents/schemas"
 
 
 @pytest.mark.parametrize("style", ["alto", "hocr"])

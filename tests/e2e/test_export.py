@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from imagier_server import embedded, export
 from imagier_server.embedded import EmbeddedTriton
 from imagier_server.export import State
+from imagier_server.export.onnx_runtime import onnxruntime
 from imagier_server.model_lock import LOCK_NAME, read_lock, verify_files
 from tritonclient.grpc import InferInput
 from tritonclient.grpc import aio as triton

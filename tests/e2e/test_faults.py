@@ -15,14 +15,15 @@ import psutil
 import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
-from real_server import REPOSITORY, Server, called, cold, serve
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, ocr_pb2, tags_pb2
+from imagier_client import Annotation, Client, Ocr, Tags, Waiting
+from support.real_server import REPOSITORY, Server, called, cold, serve
 
 Stub = annotator_pb2_grpc.AnnotatorServiceStub
 
 
 def both(image: bytes) -> annotator_pb2.AnnotateRequest:
-    return annotator_pb2.AnnotateRequest(image=image, tags=tags_pb2.TagsOptions(), text=text_pb2.TextOptions())
+    return annotator_pb2.AnnotateRequest(image=image, tags=tags_pb2.TagsOptions(), ocr=ocr_pb2.OcrOptions())
 
 
 def without_warm_up(folder: Path) -> tuple[str, str]:
@@ -32,16 +33,6 @@ def without_warm_up(folder: Path) -> tuple[str, str]:
 def named(server: Server, name: str) -> list[psutil.Process]:
     alive = [process for process in server.family if process.status() != psutil.STATUS_ZOMBIE]
     return [process for process in alive if name in " ".join(process.cmdline())]
-
-
-def until_ready(channel: grpc.Channel) -> None:
-    watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""), timeout=120)
-    seen = [watching.next().status]  # as it is now: perhaps not yet told that Triton has gone
-    while seen[-1] != health_pb2.HealthCheckResponse.SERVING or not any(
-        status != health_pb2.HealthCheckResponse.SERVING for status in seen
-    ):
-        seen.append(watching.next().status)
-    watching.cancel()
 
 
 def test_kill_9_of_the_gateway_takes_everything_with_it(tmp_path: Path, unused_tcp_port: int) -> None:
@@ -94,22 +85,43 @@ def test_a_killed_decoder_fails_one_picture_at_most_and_is_replaced(
     assert len(named(server, "imagier_server.decode.worker")) >= 1
 
 
-def test_a_killed_triton_is_a_retryable_error_and_comes_back(
+def test_a_killed_triton_is_a_retryable_error_and_a_run_waits_until_it_is_back(
     tmp_path: Path, unused_tcp_port: int, photographs: dict[str, bytes]
 ) -> None:
+    stalls: list[Waiting] = []
+    pictures = [(number, photographs[name]) for number, name in enumerate(["chelsea", "coffee", "astronaut"] * 3)]
+    answers: dict[int, Annotation] = {}
     with (
         serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server,
         grpc.insecure_channel(server.address) as channel,
+        Client(server.address, on_wait=stalls.append) as client,
     ):
         stub = Stub(channel)
+        watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+        assert watching.next().status == health_pb2.HealthCheckResponse.SERVING
+        for number, answer in client.annotate_many(pictures, Tags(), Ocr()):
+            assert isinstance(answer, Annotation)
+            answers[number] = answer
+            if len(answers) == 2:
+                for process in called("tritonserver", server.family):
+                    process.kill()
+                status = stub.Annotate(both(photographs["chelsea"])).tags.status
+                assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+                assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+        seen = [watching.next().status]
+        while seen[-1] != health_pb2.HealthCheckResponse.SERVING:
+            seen.append(watching.next().status)
+        assert len(seen) > 1
+        watching.cancel()
         assert stub.Annotate(both(photographs["chelsea"])).cost == 2
-        for process in called("tritonserver", server.family):
-            process.kill()
-        status = stub.Annotate(both(photographs["chelsea"])).tags.status
-        assert status.code == grpc.StatusCode.UNAVAILABLE.value[0]
-        assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
-        until_ready(channel)
-        assert stub.Annotate(both(photographs["chelsea"])).cost == 2
+        assert '"reason": "SIGKILL"' in server.log.read_text("utf-8")
+    # Nothing was lost, and what was asked again says the same as before.
+    assert sorted(answers) == list(range(len(pictures)))
+    assert [task for answer in answers.values() for task, result in answer.results.items() if not result.ok] == []
+    assert {answer.cost for answer in answers.values()} == {2}
+    assert len({str(answer.tags) for answer in answers.values()}) == 3
+    assert {waiting.error.reason for waiting in stalls} <= {"ENGINE_UNAVAILABLE", "MODEL_UNAVAILABLE"}
+    assert stalls, "it says that it waits"
 
 
 def test_an_engine_that_the_machine_does_not_let_start_is_said_at_once(tmp_path: Path) -> None:
@@ -119,16 +131,6 @@ def test_an_engine_that_the_machine_does_not_let_start_is_said_at_once(tmp_path:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
     assert re.search(r"^imagier serve: .*Not a directory", ended.stderr, re.MULTILINE)
-
-
-def test_a_server_whose_engine_cannot_be_started_again_ends(tmp_path: Path, unused_tcp_port: int) -> None:
-    with serve(tmp_path, unused_tcp_port, *without_warm_up(tmp_path)) as server:
-        server.engine_logs.rename(tmp_path / "moved")
-        server.engine_logs.touch()  # as a disk that is full or read-only
-        for process in called("tritonserver", server.family):
-            process.kill()
-        assert server.process.wait(60) == 1
-        assert "Not a directory" in server.log.read_text("utf-8") or "File exists" in server.log.read_text("utf-8")
 
 
 def test_shutting_down_answers_what_is_under_way(

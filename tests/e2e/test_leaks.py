@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
-from real_server import ROOT, Server
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import soak
+from support import soak
+from support.real_server import Server
 
 LOOKS = 5
 

@@ -9,9 +9,9 @@ import urllib.request
 from pathlib import Path
 
 import grpc
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, keywords_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, caption_pb2, keywords_pb2, ocr_pb2, tags_pb2
 from PIL import Image, ImageDraw, ImageFont
-from real_server import cold, encoded, serve
+from support.real_server import cold, encoded, serve
 
 CANARY = "QUAXOLOTL"
 REQUEST_ID = "request-of-zebulon"
@@ -45,8 +45,8 @@ def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> Non
         image=encoded(picture),
         request_id=REQUEST_ID,
         tags=tags_pb2.TagsOptions(min_score=0.0, existing_tags=[CANARY]),
-        text=text_pb2.TextOptions(),
-        caption=caption_pb2.CaptionOptions(candidates=5),
+        ocr=ocr_pb2.OcrOptions(),
+        caption=caption_pb2.CaptionOptions(candidates=5, include_guesses=True),
     )
     models = cold(tmp_path / "models")
     before = files(tmp_path)
@@ -54,12 +54,12 @@ def test_nothing_of_a_picture_stays(tmp_path: Path, unused_tcp_port: int) -> Non
         with grpc.insecure_channel(server.address) as channel:
             stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
             answer = stub.Annotate(request)
-            assert CANARY in answer.text.text.replace(" ", ""), "the canary was read, so it could have leaked"
+            assert CANARY in answer.ocr.text.replace(" ", ""), "the canary was read, so it could have leaked"
             stub.MatchKeywords(keywords_pb2.MatchKeywordsRequest(keywords=[CANARY]))
             for broken in (request.image[:-40], b"\x89PNG\r\n\x1a\n" + CANARY.encode(), CANARY.encode()):
                 try:
                     stub.Annotate(
-                        annotator_pb2.AnnotateRequest(image=broken, text=text_pb2.TextOptions(), request_id=REQUEST_ID)
+                        annotator_pb2.AnnotateRequest(image=broken, ocr=ocr_pb2.OcrOptions(), request_id=REQUEST_ID)
                     )
                 except grpc.RpcError as error:
                     assert CANARY not in str(error)

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imagier_client import samples
-from real_server import ROOT, Server, encoded
+import samples
+from support.real_server import ROOT, Server, encoded
 
 
 def test_the_snippet(server: Server, tmp_path: Path) -> None:

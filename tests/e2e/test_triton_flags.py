@@ -13,8 +13,8 @@ from imagier_server import embedded
 from imagier_server.embedded import process
 from imagier_server.embedded.scratch import Scratch
 from imagier_server.embedded.wheel import Wheel
-from real_server import ROOT
-from rendered import container
+from support.real_server import ROOT
+from support.rendered import container
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 OWN_COMMAND = process.command
@@ -27,7 +27,7 @@ async def test_it_answers_probes_and_gateways_and_nobody_else(monkeypatch: pytes
         free.bind(("127.0.0.1", 0))
         http_port = free.getsockname()[1]
 
-    def command(wheel: Wheel, place: Scratch, grpc_port: int, metrics_port: int) -> list[str]:
+    def command(wheel: Wheel, place: Scratch, grpc_port: tuple[str, int], metrics_port: int) -> list[str]:
         """The manifests' flags, where this machine's folders and ports leave them as they are."""
         given = container("gpu", "triton")["args"]
         assert TOO_NEW in given

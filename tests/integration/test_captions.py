@@ -9,11 +9,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from fake_triton import FakeTriton, locked, never, serving
-from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, ocr_pb2, tags_pb2
 from imagier_server.model_lock import LOCK_NAME, write_lock_text
 from imagier_server.tasks import registry
-from running_gateway import Gateway, details, gateway, picture
+from support.fake_triton import FakeTriton, locked, never, serving
+from support.running_gateway import Gateway, details, gateway, picture
 
 
 def ask(*languages: str, **options: object) -> annotator_pb2.AnnotateRequest:
@@ -21,7 +21,7 @@ def ask(*languages: str, **options: object) -> annotator_pb2.AnnotateRequest:
         image=picture(),
         languages=languages,
         tags=tags_pb2.TagsOptions(),
-        text=text_pb2.TextOptions(),
+        ocr=ocr_pb2.OcrOptions(),
         caption=caption_pb2.CaptionOptions(**options),
     )
 
@@ -35,16 +35,28 @@ async def test_a_picture_in_a_sentence_out(running: Gateway) -> None:
     assert {(model.name, model.research_only) for model in answer.models} == {("captioner", True)}
 
 
+async def test_what_the_captioner_is_not_sure_of_is_no_answer_and_no_failure(running: Gateway) -> None:
+    """And no gift: it has looked at the picture."""
+    answer = (await running.stub.Annotate(ask(min_score=1.0))).caption
+    assert (answer.status.code, list(answer.captions), answer.title) == (0, [], "")
+    assert (answer.guesses_left_out, answer.cost) == (1, 1)
+    guessed = (await running.stub.Annotate(ask(min_score=1.0, include_guesses=True))).caption
+    assert [(caption.text, caption.guess) for caption in guessed.captions] == [
+        ("A brown cat standing on a rock.", True)
+    ]
+    assert (guessed.guesses_left_out, guessed.title, guessed.cost) == (0, "Brown cat standing on rock", 1)
+
+
 async def test_every_reply_says_under_which_terms_it_may_be_used(running: Gateway) -> None:
     answer = await running.stub.Annotate(ask())
-    assert not any(model.research_only for result in (answer.tags, answer.text) for model in result.models)
+    assert not any(model.research_only for result in (answer.tags, answer.ocr) for model in result.models)
     catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
     assert {model.name for model in catalog.models if model.research_only} == {"captioner"}
 
 
 async def test_three_tasks_are_one_decode(running: Gateway, fake: FakeTriton) -> None:
     answer = await running.stub.Annotate(ask())
-    assert (answer.tags.status.code, answer.text.status.code, answer.caption.status.code, answer.cost) == (0, 0, 0, 3)
+    assert (answer.tags.status.code, answer.ocr.status.code, answer.caption.status.code, answer.cost) == (0, 0, 0, 3)
     assert [stage.task for stage in answer.timings.stages].count("") == 1
     assert await running.metric('imagier_stage_duration_seconds_count{stage="decode",task=""}') == 1
     assert await running.metric('imagier_image_bytes_count{format="image/jpeg"}') == 1
@@ -64,7 +76,7 @@ async def test_a_language_that_the_captioner_does_not_speak_fails_the_caption_al
 ) -> None:
     answer = await running.stub.Annotate(ask("fr"))
     assert dict(answer.tags.tags[0].names) == {"fr": "chat"}
-    assert answer.text.status.code == 0
+    assert answer.ocr.status.code == 0
     assert answer.caption.status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     found = details(answer.caption.status)
     assert found["BadRequest"].field_violations[0].field == "languages"
@@ -94,7 +106,7 @@ async def test_a_caller_that_goes_away_takes_its_caption_back(running: Gateway, 
 @pytest.fixture
 async def without(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> AsyncIterator[Gateway]:
     """A server whose repository has the captioner's config and assets, but no captioner."""
-    others = {model: locked(model) for task in registry.TASKS if not task.optional for model in task.models}
+    others = {model: locked(model) for task in registry.tasks() if not task.optional for model in task.models}
     (repository / LOCK_NAME).write_text(write_lock_text(others), encoding="utf-8")
     fake.loaded.discard("captioner")
     async with serving(fake) as port, gateway(repository, port, unused_tcp_port) as running:
@@ -104,7 +116,7 @@ async def without(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> A
 
 async def test_a_server_without_a_captioner_does_the_rest(without: Gateway) -> None:
     answer = await without.stub.Annotate(ask())
-    assert (answer.tags.status.code, answer.text.status.code, answer.cost) == (0, 0, 2)
+    assert (answer.tags.status.code, answer.ocr.status.code, answer.cost) == (0, 0, 2)
     assert answer.caption.status.code == grpc.StatusCode.UNIMPLEMENTED.value[0]
     found = details(answer.caption.status)
     assert found["ErrorInfo"].reason == "MODEL_NOT_INSTALLED"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The examples of docs/client.md run as they stand, in a folder with a few pictures, before a scripted server."""
+"""The Python examples of the pages run as they stand, in a folder with a few pictures, before a scripted server."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from scripted_annotator import Scripted, serving
+from support.scripted_annotator import Scripted, serving
 
-PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("client.md", "start/developer.md")
+EXAMPLES = [
+    example
+    for page in PAGES
+    for example in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
@@ -22,11 +27,11 @@ async def test_an_example_runs(number: int, tmp_path: Path) -> None:
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
         Image.new("RGB", (8, 8)).save(tmp_path / name)
     async with serving(Scripted(image_bytes=10_000)) as address:
-        assert "localhost:8500" in EXAMPLES[number]
+        assert "127.0.0.1:8500" in EXAMPLES[number]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            EXAMPLES[number].replace("localhost:8500", address),
+            EXAMPLES[number].replace("127.0.0.1:8500", address),
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -41,4 +46,4 @@ def documents(folder: Path) -> list[bytes]:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5

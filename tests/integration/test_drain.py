@@ -16,11 +16,11 @@ from typing import Any, Self
 
 import grpc
 import pytest
-from fake_triton import FakeTriton, serving
 from grpc_health.v1 import health_pb2
 from imagier.v1 import annotator_pb2, tags_pb2
-from imagier_client import Annotation, AsyncClient
-from running_gateway import Gateway, details, gateway, picture, status_of
+from imagier_client import Annotation, AsyncClient, Tags
+from support.fake_triton import FakeTriton, serving
+from support.running_gateway import Gateway, details, gateway, picture, status_of
 
 PICTURE = picture("PNG", (64, 64))
 REQUEST = annotator_pb2.AnnotateRequest(image=PICTURE, tags=tags_pb2.TagsOptions())
@@ -153,11 +153,11 @@ class Load:
 
     async def _calls(self) -> None:
         while not self._over:
-            assert (await self._client.annotate(PICTURE, tags=True)).tags.ok
+            assert (await self._client.annotate(PICTURE, Tags())).tags.ok
             self._done["calls"] += 1
 
     async def _stream(self) -> None:
-        async for _, outcome in self._client.annotate_many(self._pictures(), tags=True, in_flight=4):
+        async for _, outcome in self._client.annotate_many(self._pictures(), Tags(), in_flight=4):
             assert isinstance(outcome, Annotation), outcome
             assert outcome.tags.ok
             self._done["stream"] += 1

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from targets import TARGETS
+from support.fuzz_targets import TARGETS
 
 
 @pytest.mark.parametrize("name", TARGETS)

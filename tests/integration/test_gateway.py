@@ -12,12 +12,12 @@ from typing import Any
 
 import grpc
 import pytest
-from fake_triton import FakeTriton, locked, never, refusing, serving
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, tags_pb2, text_pb2
+from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, ocr_pb2, tags_pb2
 from imagier_server import app
 from imagier_server.model_lock import LOCK_NAME, write_lock_text
-from running_gateway import Gateway, details, gateway, picture, status_of, tags_and_text
+from support.fake_triton import FakeTriton, locked, never, refusing, serving
+from support.running_gateway import Gateway, details, gateway, picture, status_of, tags_and_text
 
 
 async def test_a_picture_in_tags_and_text_out(running: Gateway) -> None:
@@ -25,16 +25,16 @@ async def test_a_picture_in_tags_and_text_out(running: Gateway) -> None:
     assert (answer.request_id, answer.width, answer.height) == ("seven", 640, 480)
     assert [tag.names["en"] for tag in answer.tags.tags][:1] == ["cat"]
     assert answer.tags.tags[0].origin == tags_pb2.ORIGIN_MACHINE
-    assert answer.text.status.code == 0
-    assert not answer.text.lines
+    assert answer.ocr.status.code == 0
+    assert not answer.ocr.lines
     assert answer.cost == 2
-    assert {stage.task for stage in answer.timings.stages} == {"", "tags", "text"}
+    assert {stage.task for stage in answer.timings.stages} == {"", "tags", "ocr"}
     assert sum(1 for stage in answer.timings.stages if not stage.task) == 1, "one decode for both"
 
 
 async def test_only_what_was_asked_for(running: Gateway, fake: FakeTriton) -> None:
     answer = await running.stub.Annotate(annotator_pb2.AnnotateRequest(image=picture(), tags=tags_pb2.TagsOptions()))
-    assert not answer.HasField("text")
+    assert not answer.HasField("ocr")
     assert {request.model_name for request in fake.requests} == {"tagger"}
 
 
@@ -70,8 +70,8 @@ async def test_too_large_for_us_speaks_before_too_large_for_grpc(
             await small.stub.Annotate(tags_and_text(b"\xff\xd8\xff" + bytes(3000)))
         assert details(status_of(raised.value))["ErrorInfo"].reason == "IMAGE_TOO_LARGE"
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await small.stub.Annotate(tags_and_text(bytes(9000)))
-        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, "gRPC's own cap, twice as large"
+            await small.stub.Annotate(tags_and_text(bytes(2048 + (2 << 20))))
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, "gRPC's own cap, two mebibytes larger"
 
 
 async def test_a_full_queue_fails_that_task_with_a_retry_hint(running: Gateway, fake: FakeTriton) -> None:
@@ -79,7 +79,7 @@ async def test_a_full_queue_fails_that_task_with_a_retry_hint(running: Gateway, 
     answer = await running.stub.Annotate(tags_and_text(picture()))
     assert answer.tags.status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
     assert details(answer.tags.status)["RetryInfo"].retry_delay.ToMilliseconds() > 0
-    assert (answer.text.status.code, answer.text.cost, answer.tags.cost, answer.cost) == (0, 1, 0, 1)
+    assert (answer.ocr.status.code, answer.ocr.cost, answer.tags.cost, answer.cost) == (0, 1, 0, 1)
 
 
 async def test_one_model_missing_fails_its_task_only_and_readiness_says_so(running: Gateway, fake: FakeTriton) -> None:
@@ -89,9 +89,9 @@ async def test_one_model_missing_fails_its_task_only_and_readiness_says_so(runni
     assert await running.ready("liveness")
     answer = await running.stub.Annotate(tags_and_text(picture()))
     assert answer.tags.status.code == 0
-    assert answer.text.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+    assert answer.ocr.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
     catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
-    assert {task.name: task.ready for task in catalog.tasks} == {"tags": True, "text": False, "caption": True}
+    assert {task.name: task.ready for task in catalog.tasks} == {"tags": True, "ocr": False, "caption": True}
     fake.loaded.update(fake.models)
     await running.until(ready=True)
 
@@ -140,7 +140,7 @@ async def test_the_caller_gone_nothing_runs_on_for_it(running: Gateway, fake: Fa
             await running.ready()
         call.cancel()
         await gone.wait()
-        while await running.metric('imagier_requests_total{code="cancelled",lane="interactive"}') < 1:
+        while await running.metric('imagier_requests_total{code="cancelled",lane="interactive",transport="grpc"}') < 1:
             pass
     assert await running.metric("imagier_in_flight_pictures") == 0
 
@@ -152,10 +152,10 @@ async def test_a_deadline(running: Gateway, fake: FakeTriton) -> None:
             annotator_pb2.AnnotateRequest(image=picture(), tags=tags_pb2.TagsOptions()), timeout=0.3
         )
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert await running.metric('imagier_requests_total{code="deadline",lane="interactive"}') == 1
+    assert await running.metric('imagier_requests_total{code="deadline",lane="interactive",transport="grpc"}') == 1
     annotation = await running.stub.Annotate(tags_and_text(picture()), timeout=2)
     assert annotation.tags.status.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-    assert annotation.text.status.code == 0
+    assert annotation.ocr.status.code == 0
 
 
 async def test_a_stream_that_breaks_off_is_no_error_of_ours(running: Gateway, caplog: pytest.LogCaptureFixture) -> None:
@@ -211,13 +211,13 @@ async def test_the_engine_stops_and_comes_back(repository: Path, fake: FakeTrito
 
 async def test_the_catalogue_names_everything(running: Gateway, fake: FakeTriton) -> None:
     catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
-    assert [task.name for task in catalog.tasks] == ["tags", "text", "caption"]
+    assert [task.name for task in catalog.tasks] == ["tags", "ocr", "caption"]
     assert {model.name for model in catalog.models} == set(fake.models)
     assert all(model.ready and model.license and model.source and len(model.digest) == 64 for model in catalog.models)
     options = {option.name for option in catalog.tasks[0].options}
     assert options == {field.name for field in tags_pb2.TagsOptions.DESCRIPTOR.fields}
     assert {option.name for option in catalog.tasks[1].options} == {
-        field.name for field in text_pb2.TextOptions.DESCRIPTOR.fields
+        field.name for field in ocr_pb2.OcrOptions.DESCRIPTOR.fields
     }
     assert {option.name for option in catalog.tasks[2].options} == {
         field.name for field in caption_pb2.CaptionOptions.DESCRIPTOR.fields
@@ -246,13 +246,42 @@ async def test_an_incomplete_repository_says_what_to_do(incomplete: Path, unused
             pass
 
 
+async def test_the_operators_prices_are_quoted_and_charged(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text("ocr = 5")
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, prices=prices) as running:
+        await running.until(ready=True)
+        catalog = await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())
+        assert {task.name: task.price for task in catalog.tasks} == {"tags": 1, "ocr": 5, "caption": 1}
+        answer = await running.stub.Annotate(tags_and_text(picture()))
+    assert (answer.tags.cost, answer.ocr.cost, answer.cost) == (1, 5, 6)
+
+
+async def test_a_caller_who_asks_is_told_what_the_call_took(running: Gateway) -> None:
+    async def trailer(*metadata: tuple[str, str]) -> str | None:
+        call = running.stub.Annotate(tags_and_text(picture(size=(3000, 2000))), metadata=metadata)
+        await call
+        return dict(await call.trailing_metadata()).get("imagier-usage")
+
+    assert await trailer() is None
+    told = await trailer(("imagier-usage", "1"))
+    assert told is not None
+    seconds = {name: float(value) for name, _, value in (part.partition("=") for part in told.split(", "))}
+    assert seconds.keys() == {"decode", "ocr", "tags"}
+    assert seconds["decode"] > 0
+    counted = await running.metric('imagier_cpu_seconds_total{stage="decode",task=""}')
+    assert counted >= seconds["decode"]
+
+
 async def test_an_unforeseen_exception_is_internal_and_its_text_stays_with_us(
     repository: Path, fake: FakeTriton, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("the words on the receipt")
 
-    monkeypatch.setattr(app, "catalog", broken)
+    monkeypatch.setattr(app, "catalogue", broken)
     async with serving(fake) as port, gateway(repository, port, unused_tcp_port) as running:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await running.stub.GetCatalog(catalog_pb2.GetCatalogRequest())

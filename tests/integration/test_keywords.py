@@ -14,8 +14,8 @@ import pytest
 from imagier.v1 import annotator_pb2, keywords_pb2, tags_pb2
 from imagier_client import AsyncClient, Client, InvalidRequestError, RetryPolicy, UnavailableError
 from imagier_client.cli import main
-from running_gateway import Gateway, details, picture, status_of
-from scripted_annotator import NO_ENGINE, Scripted, refuse, serving, status
+from support.running_gateway import Gateway, details, picture, status_of
+from support.scripted_annotator import NO_ENGINE, Scripted, refuse, serving, status
 
 TOO_LONG = status(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", field="keywords[1]")
 

@@ -10,47 +10,19 @@ from typing import Any
 
 import grpc
 import pytest
-from fake_triton import FakeTriton, refusing, serving
 from imagier_server.timings import Stage
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from running_gateway import Gateway, gateway, picture, tags_and_text
+from support.collector import Collector, collecting
+from support.fake_triton import FakeTriton, refusing, serving
+from support.running_gateway import Gateway, gateway, picture, tags_and_text
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = (("traceparent", f"00-{TRACE}-{CALLER}-01"), ("baggage", "who=someone"))
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[trace_service_pb2.ExportTraceServiceRequest] = []
-
-    async def Export(
-        self, request: trace_service_pb2.ExportTraceServiceRequest, context: object
-    ) -> trace_service_pb2.ExportTraceServiceResponse:
-        self.sent.append(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-    @property
-    def spans(self) -> list[Span]:
-        return [
-            span
-            for sent in self.sent
-            for resource in sent.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-
 @pytest.fixture
 async def collector() -> AsyncIterator[tuple[Collector, int]]:
-    server, keeper = grpc.aio.server(), Collector()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(keeper, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield keeper, port
-    await server.stop(0)
+    async with collecting() as made:
+        yield made
 
 
 @pytest.fixture
@@ -94,8 +66,8 @@ async def test_a_picture_is_one_trace_from_the_caller_into_triton(
         "tags prepare",
         "tags infer",
         "tags finish",
-        "text prepare",
-        "text infer",
+        "ocr prepare",
+        "ocr infer",
     }
     assert {span.trace_id.hex() for span in spans.values()} == {TRACE}
     whole = spans.pop("picture")

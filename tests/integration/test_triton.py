@@ -9,19 +9,20 @@ from collections.abc import AsyncIterator
 import grpc
 import numpy as np
 import pytest
-from fake_triton import FakeTriton, locked, never, refusing, response, serving
 from imagier_server import triton
 from imagier_server.errors import (
     DeadlineError,
     EngineUnavailableError,
     ImagierError,
     InternalError,
+    ModelFailedError,
     ModelUnavailableError,
     OverloadedError,
 )
-from imagier_server.messages import Lane
 from imagier_server.metrics import Metrics
 from imagier_server.triton import TritonEngine
+from support.calls import call
+from support.fake_triton import FakeTriton, locked, never, refusing, response, serving
 
 PIXELS = {"pixels": np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)}
 MODELS = {role: locked(role) for role in ("tagger", "other")}
@@ -41,7 +42,7 @@ async def engine(fake: FakeTriton) -> AsyncIterator[TritonEngine]:
 
 
 async def infer(engine: TritonEngine, model: str = "tagger", seconds: float = 5.0) -> dict[str, np.ndarray]:
-    return dict(await engine.infer(model, PIXELS, lane=Lane.INTERACTIVE, seconds=seconds))
+    return dict(await engine.infer(model, PIXELS, call(seconds=seconds)))
 
 
 async def test_tensors_go_and_come_as_raw_bytes(fake: FakeTriton, engine: TritonEngine) -> None:
@@ -90,6 +91,9 @@ async def test_a_model_that_computes_no_numbers_is_not_one_that_sees_nothing(
         (grpc.StatusCode.DEADLINE_EXCEEDED, "", DeadlineError),
         (grpc.StatusCode.INTERNAL, "onnx runtime error: the words on the receipt", InternalError),
         (grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape", InternalError),
+        (grpc.StatusCode.INTERNAL, "Stub process 'tagger_0_0' is not healthy.", ModelFailedError),
+        (grpc.StatusCode.INTERNAL, "CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR ; GPU=0", ModelFailedError),
+        (grpc.StatusCode.INTERNAL, "Failed to allocate memory for requested buffer of size 9", ModelFailedError),
     ],
 )
 async def test_its_errors_in_our_words(
@@ -102,23 +106,23 @@ async def test_its_errors_in_our_words(
 
 
 async def test_a_missing_model_is_not_ready(fake: FakeTriton, engine: TritonEngine) -> None:
-    assert await engine.look() == {"tagger": True, "other": True}
+    assert await engine.check() == {"tagger": True, "other": True}
     fake.loaded.discard("other")
-    assert await engine.look() == {"tagger": True, "other": False}
+    assert await engine.check() == {"tagger": True, "other": False}
 
 
 async def test_another_models_labels_are_never_used(fake: FakeTriton, engine: TritonEngine) -> None:
     fake.models["tagger"] = locked("tagger", "e" * 64)
-    assert await engine.look() == {"tagger": False, "other": True}
+    assert await engine.check() == {"tagger": False, "other": True}
 
 
 async def test_one_that_does_not_say_whether_it_is_ready(
     fake: FakeTriton, engine: TritonEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triton, "_PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(triton, "_CHECK_SECONDS", 0.1)
     fake.silent = True
     with pytest.raises(TimeoutError):
-        await engine.look()
+        await engine.check()
 
 
 async def test_our_deadline(fake: FakeTriton, engine: TritonEngine) -> None:
@@ -169,7 +173,7 @@ async def test_closing_the_connection_ends_what_is_under_way(fake: FakeTriton) -
 async def test_nobody_there(unused_tcp_port: int) -> None:
     engine = TritonEngine(f"127.0.0.1:{unused_tcp_port}", MODELS, Metrics())
     try:
-        assert await engine.look() == {"tagger": False, "other": False}
+        assert await engine.check() == {"tagger": False, "other": False}
         with pytest.raises(EngineUnavailableError) as raised:
             await infer(engine)
         assert raised.value.retry_after

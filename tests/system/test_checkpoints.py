@@ -12,17 +12,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import onnxruntime
 import pytest
-import tiny_checkpoints
 import torch
 from imagier_server.export.caption_graph import build_captioner
 from imagier_server.export.caption_search import CaptionSearch
 from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.checkpoints import assets_of, from_blip, from_florence, read_captioner
 from imagier_server.export.errors import ExportError
+from imagier_server.export.onnx_runtime import onnxruntime
 from imagier_server.model_lock import read_lock, verify_files
-from tiny_checkpoints import DEVIATION, MEAN
+from support import tiny_checkpoints
+from support.tiny_checkpoints import DEVIATION, MEAN
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 

@@ -17,19 +17,21 @@ from pathlib import Path
 
 import pytest
 import yaml
-from image import CHECKOUT, Stage, build, setenv
 from imagier_server import embedded
+from support.image import CHECKOUT, Stage, build, setenv
 
 DEPLOY = CHECKOUT / "deploy"
 
 # Runs inside the container beside its command, as the container's own user: waits for the health check, asks for a picture,
 # then stops the server as a container engine does.
 VISITOR = """
-import contextlib, json, signal, subprocess, sys, time
-from imagier_client.samples import street_sign
+import contextlib, json, signal, subprocess, sys, time, urllib.request
+from PIL import Image, ImageDraw, ImageFont
 
-command, healthcheck, address = json.loads(sys.argv[1])
-street_sign().save("/tmp/sign.jpg")
+command, healthcheck, address, http = json.loads(sys.argv[1])
+sign = Image.new("RGB", (640, 240), "white")
+ImageDraw.Draw(sign).text((60, 70), "PARKING", "black", ImageFont.load_default(80))
+sign.save("/tmp/sign.jpg")
 server = subprocess.Popen(command, stdout=sys.stderr)
 began = time.monotonic()
 while subprocess.run(healthcheck, stdout=sys.stderr).returncode != 0:
@@ -37,6 +39,8 @@ while subprocess.run(healthcheck, stdout=sys.stderr).returncode != 0:
     with contextlib.suppress(subprocess.TimeoutExpired):
         sys.exit(f"the server ended with {server.wait(timeout=2)}")
 subprocess.run(["imagier", "annotate", "--server", address, "--format", "jsonl", "/tmp/sign.jpg"], check=True)
+with open("/tmp/sign.jpg", "rb") as file:
+    urllib.request.urlopen(f"http://127.0.0.1:{http}/v1/annotate?tasks=tags", file.read()).read()
 server.send_signal(signal.SIGTERM)
 assert server.wait(timeout=30) == 0, "SIGTERM was not an orderly end"
 """
@@ -94,7 +98,8 @@ def packages(stage: Stage) -> set[str]:
 
 
 def test_the_images_have_no_exporter_and_the_gateway_no_engine(images: dict[str, Stage]) -> None:
-    assert {"imagier_server", "imagier_client", "pytriton", "onnxruntime"} <= packages(images["home"])
+    assert {"imagier_server", "imagier_client", "onnxruntime"} <= packages(images["home"])
+    assert [images[name].place("/imagier/venv/share/imagier").is_dir() for name in ("home", "gateway")] == [True, False]
     assert {"imagier_server", "imagier_client", "opentelemetry"} <= packages(images["gateway"])
     assert packages(images["gateway"]) & {"pytriton", "onnxruntime"} == set()
     for name in ("home", "gateway", "models"):
@@ -114,6 +119,7 @@ def test_the_models_as_mere_files(images: dict[str, Stage]) -> None:
     assert not images["model-files"].command
 
 
+OPEN = {"IMAGIER_INSECURE_OPEN": "true"}  # as the compose files have it
 RIGHTLESS = ("--setenv", "HOME", "/", "--cap-drop", "ALL", "--remount-ro", "/")
 
 
@@ -132,23 +138,25 @@ def test_the_home_container_reads_a_picture_without_rights_and_without_a_writabl
 ) -> None:
     home = images["home"]
     assert home.user == "10001:10001"
-    visit(home, "127.0.0.1:8500", *RIGHTLESS, "--unshare-net")
+    visit(home, "127.0.0.1:8500", 8502, *setenv(OPEN), *RIGHTLESS, "--unshare-net")
 
 
 async def test_the_gateways_container_reads_a_picture_with_a_triton_elsewhere(images: dict[str, Stage]) -> None:
     gateway, models = images["gateway"], images["models"].place("/models")
     assert gateway.user == "10001:10001"
     # Loopback is this machine's here, so that it finds the Triton.
-    port, metrics_port = free_port(), free_port()
+    port, metrics_port, http_port, triton_port = (free_port() for _ in range(4))
     gateway.healthcheck[-1] = gateway.healthcheck[-1].replace("8500", str(port))
-    async with embedded.start(models) as triton:
+    async with embedded.start(models, grpc_port=("127.0.0.1", triton_port)) as triton:
         told = {
             "IMAGIER_ENGINE": triton.grpc_address,
             "IMAGIER_PORT": str(port),
             "IMAGIER_METRICS_PORT": str(metrics_port),
+            "IMAGIER_HTTP_PORT": str(http_port),
+            **OPEN,
         }
         options = (*setenv(told), "--ro-bind", str(models), "/models", *RIGHTLESS)
-        await asyncio.to_thread(visit, gateway, f"127.0.0.1:{port}", *options)
+        await asyncio.to_thread(visit, gateway, f"127.0.0.1:{port}", http_port, *options)
 
 
 def free_port() -> int:
@@ -157,9 +165,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def visit(stage: Stage, address: str, *options: str) -> None:
-    told = json.dumps([stage.command, stage.healthcheck, address])
+def visit(stage: Stage, address: str, http_port: int, *options: str) -> None:
+    told = json.dumps([stage.command, stage.healthcheck, address, http_port])
     reply = stage.run(["/imagier/venv/bin/python", "-c", VISITOR, told], *options, bind="--ro-bind", time_limit=300)
     (line,) = map(json.loads, reply.splitlines())
-    assert "PARKING" in line["response"]["text"]["text"]
+    assert "PARKING" in line["response"]["ocr"]["text"]
     assert line["response"]["tags"]["models"]

@@ -17,13 +17,13 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
-from imagier_client import Annotation, AsyncClient, RetryPolicy
+from imagier_client import Annotation, AsyncClient, RetryPolicy, Tags
 from PIL import Image
-from real_server import REPOSITORY, encoded
+from support.real_server import REPOSITORY, encoded
 
 pytestmark = pytest.mark.whole_machine
 
-BARE_TRITON = Path(__file__).with_name("bare_triton.py")
+BARE_TRITON = Path(__file__).parents[1] / "support" / "bare_triton.py"
 PICTURE = encoded(Image.new("RGB", (320, 240), "navy"), "JPEG")
 # A process with its own /etc/hosts; without being root, too.
 INSIDE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
@@ -162,11 +162,11 @@ class Load:
 
     async def calls(self) -> None:
         while not self.over:
-            assert (await self._client.annotate(PICTURE, tags=True)).tags.ok
+            assert (await self._client.annotate(PICTURE, Tags())).tags.ok
             self._done["calls"] += 1
 
     async def stream(self) -> None:
-        async for _, outcome in self._client.annotate_many(self._pictures(), tags=True, in_flight=4):
+        async for _, outcome in self._client.annotate_many(self._pictures(), Tags(), in_flight=4):
             assert isinstance(outcome, Annotation), outcome
             assert outcome.tags.ok, outcome.tags.error
             self._done["stream"] += 1

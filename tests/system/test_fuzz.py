@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-FUZZ = Path(__file__).parents[1] / "fuzz"
+SUPPORT = Path(__file__).parents[1] / "support"
 SECONDS = {"picture": 30, "decoder": 10, "request": 15, "answer": 15, "keywords": 10, "settings": 10, "reply": 10}
 
 
 def targets() -> set[str]:
     """Those of the fuzzer, read and not imported: only what it imports itself is instrumented."""
-    tree = ast.parse((FUZZ / "targets.py").read_text("utf-8"))
+    tree = ast.parse((SUPPORT / "fuzz_targets.py").read_text("utf-8"))
     tables = (node.value for node in tree.body if isinstance(node, ast.AnnAssign) and node.target.id == "TARGETS")
     return {key.value for table in tables for key in table.keys}
 
@@ -28,7 +28,7 @@ def test_no_target_is_left_out() -> None:
 
 @pytest.mark.parametrize("target", SECONDS)
 def test_nothing_but_our_errors_comes_out(tmp_path: Path, target: str) -> None:
-    command = [sys.executable, str(FUZZ / "run.py"), target, str(tmp_path), f"-max_total_time={SECONDS[target]}"]
+    command = [sys.executable, str(SUPPORT / "fuzz.py"), target, str(tmp_path), f"-max_total_time={SECONDS[target]}"]
     run = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     found = list((tmp_path / "findings").glob("*"))
     assert (run.returncode, found) == (0, []), run.stderr[-8000:]

@@ -15,12 +15,10 @@ from typing import Any
 
 import grpc
 import pytest
+import samples
 import yaml
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2, text_pb2
-from imagier_client import samples
-from real_server import Server, called, encoded, serve
-
-pytestmark = pytest.mark.whole_machine
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, ocr_pb2, tags_pb2
+from support.real_server import Server, called, encoded, serve
 
 PROMETHEUS = Path(__file__).parents[2] / "deploy" / "prometheus"
 # Pictures and questions until what must come counts as not coming.
@@ -81,7 +79,7 @@ def watching(server: Server, folder: Path, port: int) -> Iterator[Prometheus]:
 def under_load(server: Server) -> Iterator[Callable[[Callable[[], bool]], None]]:
     """Sends pictures, one after the other, until something holds."""
     sign = encoded(samples.street_sign(), "JPEG")
-    request = annotator_pb2.AnnotateRequest(image=sign, tags=tags_pb2.TagsOptions(), text=text_pb2.TextOptions())
+    request = annotator_pb2.AnnotateRequest(image=sign, tags=tags_pb2.TagsOptions(), ocr=ocr_pb2.OcrOptions())
     with grpc.insecure_channel(server.address) as channel:
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
 
@@ -107,7 +105,8 @@ def test_a_killed_triton_is_noticed_by_the_right_alert(
     tmp_path: Path,
     unused_tcp_port_factory: Callable[[], int],
 ) -> None:
-    groups = yaml.safe_load((PROMETHEUS / "rules" / "recording.yaml").read_text("utf-8"))["groups"]
+    files = [PROMETHEUS / "rules" / name for name in ("objectives.yaml", "recording.yaml")]
+    groups = [group for file in files for group in yaml.safe_load(file.read_text("utf-8"))["groups"]]
     recorded = [rule["record"] for group in groups for rule in group["rules"] if "gpu" not in rule["record"]]
     with watching(server, tmp_path, unused_tcp_port_factory()) as prometheus:
         # Every rule has something to say of a real gateway and of the Triton of the wheel; no alert has.

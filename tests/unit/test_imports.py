@@ -21,13 +21,17 @@ def watch(event, args):
 
 package = sys.argv[1]
 sys.argv = ["imagier", "--no-such-flag"]
+try:
+    import torch  # its CUDA build looks for a library by way of a temporary file
+except ImportError:
+    pass
 handler = signal.getsignal(signal.SIGTERM)
 sys.addaudithook(watch)
 names = [package]
 for path in importlib.import_module(package).__path__:
     found = pkgutil.walk_packages([path], package + ".", onerror=lambda name: print("cannot import", name))
     # Triton alone imports what lies in a backend's folder; and transformers, when it is imported, looks round in this machine.
-    names += [module.name for module in found if "_backend." not in module.name and "checkpoints" not in module.name]
+    names += [module.name for module in found if "_backend." not in module.name and "checkpoint" not in module.name]
 for name in names:
     importlib.import_module(name)
 print(len(names), "modules", file=sys.stderr)
@@ -57,6 +61,35 @@ def test_importing_the_client_does_nothing() -> None:
     assert run(IMPORT_ALL, "imagier_client") == ""
 
 
+def test_the_client_library_needs_grpc_and_protobuf_only() -> None:
+    code = """
+import importlib, pkgutil, sys
+
+for extra in ("numpy", "PIL", "rich", "typer", "click"):
+    sys.modules[extra] = None  # importing it fails
+package = importlib.import_module("imagier_client")
+for module in pkgutil.walk_packages(package.__path__, "imagier_client.", onerror=print):
+    if module.name.split(".")[1] not in {"cli", "drawing"}:
+        print(importlib.import_module(module.name).__name__)
+"""
+    imported = run(code).split()
+    assert {"imagier_client.aio", "imagier_client.blocking", "imagier_client.documents.alto"} <= set(imported)
+
+
+def test_each_extra_that_is_missing_is_named_in_a_sentence() -> None:
+    command = "import sys; sys.modules[sys.argv.pop(1)] = None; from imagier_client.cli import main; print(main())"
+    for module, arguments, extra in (
+        ("rich", ["--version"], "imagier[cli]"),
+        ("PIL", ["annotate", "--draw", "nowhere", "picture.jpg"], "imagier[drawing]"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", command, module, *arguments], capture_output=True, text=True, check=True
+        )
+        assert extra in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout.strip() in {"2", "3"}
+
+
 def test_the_client_needs_neither_numpy_nor_the_server() -> None:
     heavy = {
         "numpy",
@@ -69,14 +102,18 @@ def test_the_client_needs_neither_numpy_nor_the_server() -> None:
         "tritonclient",
         "imagier_server",
     }
-    modules = run(
-        "import imagier_client, imagier_client.cli, sys; print(*{name.split('.')[0] for name in sys.modules})"
-    )
+    modules = run("import imagier_client, sys; print(*{name.split('.')[0] for name in sys.modules})")
+    assert heavy & set(modules.split()) == set()
+    # Typer brings pydantic, which it needs for the values of options only.
+    *_, modules = run(
+        "from imagier_client.cli import main; import sys; main(['--help']); print();"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    ).splitlines()
     assert heavy & set(modules.split()) == set()
 
 
 def test_the_server_imports_no_exporter_no_torch_and_no_tracing() -> None:
-    modules = run("import imagier_server.commands, sys; print(*sys.modules)").split()
+    modules = run("import imagier_server.app, imagier_server.commands, sys; print(*sys.modules)").split()
     assert [
         name for name in modules if name.startswith(("torch", "onnx", "opentelemetry", "imagier_server.export"))
     ] == []

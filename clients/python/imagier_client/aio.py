@@ -1,29 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The asyncio client. It waits and talks; what to send, what an answer means and when to try again is decided elsewhere."""
+"""The asyncio client: sends and waits. Encoding, retry decisions and the bookkeeping of streams are in modules of their own."""
 
 from __future__ import annotations
 
 # ruff: noqa: ASYNC109 - a gRPC deadline goes to the server; asyncio.timeout would not
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import grpc
 import grpc.aio
-from imagier.v1 import annotator_pb2_grpc, catalog_pb2
+from imagier.v1 import account_pb2, account_pb2_grpc, annotator_pb2, annotator_pb2_grpc, catalog_pb2
 from imagier.v1.keywords_pb2 import MatchKeywordsRequest, MatchKeywordsResponse
 
+from imagier_client import account
+from imagier_client.account import Balance, DailyUsage, Quote
 from imagier_client.aio_stream import Source, Stream, first, read_image_aside
-from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, OPTIONS, PATIENT, endpoint, expect_serving
-from imagier_client.codec import decode_annotation, decode_catalog, encode_request
-from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
+from imagier_client.arguments import iterable, positive, seconds, strings
+from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, PATIENT, endpoint, expect_serving
+from imagier_client.codec import about, decode_annotation, decode_catalog, encode_request
+from imagier_client.errors import FORKED, ClientStateError, DeadlineError, ImagierClientError
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
-from imagier_client.messages import Annotation, CaptionOptions, Catalog, Limits, TagsOptions, TextOptions
+from imagier_client.messages import Annotation, Catalog, Limits
 from imagier_client.reading import Image
-from imagier_client.retry import Attempts, RetryPolicy, stream_patience
-from imagier_client.window import Answer, Window
+from imagier_client.retry import Attempts, RetryPolicy, silence
+from imagier_client.tasks.task import TaskOptions
+from imagier_client.window import Answer, Waiting, Window
 
 if TYPE_CHECKING:
+    from imagier.v1.account_pb2_grpc import AccountServiceAsyncStub
     from imagier.v1.annotator_pb2_grpc import AnnotatorServiceAsyncStub
 
 K = TypeVar("K")
@@ -31,11 +39,12 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """Talks to Imagier over one channel. Use it as `async with AsyncClient("host:port") as client`.
+    """Talks to Imagier over one channel, from one event loop. Use it as `async with AsyncClient("host:port") as client`.
 
     Several servers, each call to the next: a name that has an address for each, or "IP:PORT,IP:PORT".
-    `timeout` (seconds; `None` for none) is each call's default. `credentials` make it TLS, e.g. `grpc.ssl_channel_credentials()`.
-    Every method raises ImagierClientError and no other error of the transport.
+    `timeout` (seconds; `None` for none) is each single call's default. `credentials` make it TLS: `tls("ca.pem")`.
+    `on_wait` is called when annotate_many has to wait for the server; an exception that it raises ends the run.
+    Every method raises ImagierClientError, and no error of gRPC.
     """
 
     def __init__(
@@ -44,95 +53,83 @@ class AsyncClient:
         *,
         timeout: float | None = 60.0,
         credentials: grpc.ChannelCredentials | None = None,
+        key: str | None = None,
         retry: RetryPolicy | None = None,
+        on_wait: Callable[[Waiting], object] | None = None,
     ) -> None:
-        self._target = target
-        self._timeout = timeout
+        self._endpoint = endpoint(target)
+        self._timeout = seconds(timeout)
+        self._metadata = account.metadata(key)
         self._credentials = credentials
         self._retry = retry or RetryPolicy()
+        self._on_wait = on_wait
         self._limits: Limits | None = None
-        self._limits_lock = asyncio.Lock()
         self._sleep = asyncio.sleep
+        self._channel: grpc.aio.Channel | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._pid: int
+        self._closed = False
 
     async def __aenter__(self) -> Self:
-        # The channel belongs to the running event loop, so it is made here and not in the constructor.
-        self._channel = (
-            grpc.aio.secure_channel(endpoint(self._target), self._credentials, options=OPTIONS)
-            if self._credentials
-            else grpc.aio.insecure_channel(endpoint(self._target), options=OPTIONS)
-        )
-        self._stub = cast("AnnotatorServiceAsyncStub", annotator_pb2_grpc.AnnotatorServiceStub(self._channel))
+        self._closed = False
+        self._connect()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._channel.close(None)
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the channel. Calls in flight fail."""
+        self._closed = True
+        channel, self._channel = self._channel, None
+        if channel is not None and self._pid == os.getpid() and not self._loop.is_closed():
+            await channel.close(None)
 
     async def annotate(
         self,
         image: Image,
-        *,
-        tags: TagsOptions | bool = False,
-        text: TextOptions | bool = False,
-        caption: CaptionOptions | bool = False,
+        *tasks: TaskOptions[Any],
         languages: Sequence[str] = ("en",),
         request_id: str = "",
         timeout: float | None = None,
+        receipt_nonce: bytes | None = None,
     ) -> Annotation:
-        """Annotates one picture, given as its file's bytes or as a path.
+        """Annotates one picture, given as its file's bytes or as a path, with `tasks` such as `Tags(max_tags=5), Ocr()`.
+
+        `receipt_nonce`, 16 to 64 random bytes, asks for a signed receipt (`Annotation.receipt`).
 
         A task that fails alone does not raise: its result carries the error. Raises InvalidImageError, ImageTooLargeError,
         UnreadableFileError, InvalidRequestError, ExhaustedError, UnavailableError, DeadlineError.
         """
-        attempts = self._attempts(timeout)
-        content = await read_image_aside(image, await self._known_limits(attempts))
-        request = encode_request(
-            content, tags=tags, text=text, caption=caption, languages=languages, request_id=request_id
-        )
-        reply = await self._call(lambda seconds: self._stub.Annotate(request, timeout=seconds), attempts)
+        attempts, once = self._attempts(timeout), account.charged_once(self._metadata)
+        languages = strings(languages, "languages")
+        asked = encode_request(b"", tasks, languages, request_id, receipt_nonce)
+        request = about(asked, await read_image_aside(image, await self._known_limits(attempts)))
+        reply = await self._call(lambda left: self._stub.Annotate(request, timeout=left, metadata=once), attempts)
         return decode_annotation(reply, languages)
 
-    async def annotate_many(
+    def annotate_many(
         self,
         images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
-        *,
-        tags: TagsOptions | bool = False,
-        text: TextOptions | bool = False,
-        caption: CaptionOptions | bool = False,
+        *tasks: TaskOptions[Any],
         languages: Sequence[str] = ("en",),
         in_flight: int = 8,
         timeout: float | None = None,
     ) -> AsyncGenerator[Answer[K], None]:
-        """Annotates (key, picture) pairs over a stream; yields (key, Annotation or ImagierClientError) as they finish.
+        """Annotates (key, picture) pairs with `tasks` over a stream; yields (key, Annotation or ImagierClientError) as they finish.
 
         Keys are the caller's and stay here. At most `in_flight` pictures are held at once; files are read only when their turn
-        comes. A picture's failure is its own answer. A broken stream is opened again and what was not answered is sent again.
-        Raises the error if the server cannot be reached for good, DeadlineError if nothing moves for `timeout` seconds.
+        comes. `timeout` is for the server's work on each picture, from its beginning; if `None`, the server's own limit.
+
+        A picture's failure is its own answer. What may pass is waited out, as long as RetryPolicy.patience says: a broken stream is
+        opened again and what was not answered is sent again; of a picture only the tasks that failed. Raises the error if nothing
+        comes for so long, or the server refuses the stream for good.
         """
-        patience = stream_patience(self._timeout) if timeout is None else timeout
-        limits = await self._known_limits(self._attempts(timeout))
-        window = Window[K](in_flight, self._retry, languages)
-        source = Source(
-            images,
-            limits,
-            lambda content: encode_request(content, tags=tags, text=text, caption=caption, languages=languages),
-        )
-        stream = Stream()
-        try:
-            while window.unanswered or not source.exhausted:
-                source.move(window)
-                if window.delay:
-                    delay, window.delay = window.delay, 0.0
-                    await self._sleep(delay)
-                stream.move(self._stub, window)
-                if not await first(source.tasks | stream.tasks, patience if window.unanswered else None):
-                    raise DeadlineError("the server has not moved for too long")
-                for answer in (source.take(window), await stream.take(window)):
-                    if answer is not None:
-                        yield answer
-            await stream.finish()
-        finally:
-            await source.close()
-            await stream.close()
+        iterable(images, Iterable, AsyncIterable)
+        languages = strings(languages, "languages")
+        asked = encode_request(b"", tasks, languages)
+        window = Window[K](positive(in_flight, "in_flight"), self._retry, languages, seconds(timeout))
+        return self._many(images, asked, window, silence(seconds(timeout)))
 
     async def match_keywords(
         self,
@@ -142,43 +139,127 @@ class AsyncClient:
         keyword_languages: Sequence[str] = (),
         timeout: float | None = None,
     ) -> KeywordMatches:
-        """Which tags the keywords of a library mean; any number, in as many calls as the contract needs.
+        """Matches the keywords of a library with tags. Takes any number of them, and makes as many calls as that needs.
 
-        `languages` are those of the names, `keyword_languages` those that the keywords are written in: all that the server speaks
-        if there are none. `timeout` is for all calls together. Raises InvalidRequestError for one that is too long.
+        `languages` are for the names in the answer. `keyword_languages` are those that the keywords are written in; none stands for
+        all languages of the server. `timeout` covers all calls together. Raises InvalidRequestError for one that is too long.
         """
         attempts = self._attempts(timeout)
+        languages = strings(languages, "languages")
         replies = []
         for request in encode_keywords(keywords, languages, keyword_languages):
 
-            async def ask(seconds: float | None, request: MatchKeywordsRequest = request) -> MatchKeywordsResponse:
-                return await self._stub.MatchKeywords(request, timeout=seconds)
+            async def ask(left: float | None, request: MatchKeywordsRequest = request) -> MatchKeywordsResponse:
+                return await self._stub.MatchKeywords(request, timeout=left, metadata=self._metadata)
 
             replies.append(await self._call(ask, attempts))
         return decode_keywords(replies, languages)
 
     async def catalog(self, *, timeout: float | None = None) -> Catalog:
-        """What the server can do now: tasks, options, models with their terms, languages, limits, formats."""
+        """Fetches what the server can do now: tasks, options, models with their terms, languages, limits, formats."""
         return await self._catalog(self._attempts(timeout))
+
+    async def balance(self, *, tenant: str = "", timeout: float | None = None) -> Balance:
+        """What is left of the credits of the key's tenant; of another `tenant` for a key with the scope admin."""
+        request = account_pb2.GetBalanceRequest(tenant=tenant)
+        ask = partial(self._accounts.GetBalance, request, metadata=self._metadata)
+        return account.decode_balance(await self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
+
+    async def usage(
+        self, first: date | None = None, last: date | None = None, *, tenant: str = "", timeout: float | None = None
+    ) -> Sequence[DailyUsage]:
+        """What was used by day and task, from `first` to `last` (UTC, both included); by default in the last month."""
+        ask = partial(self._accounts.ListUsage, account.usage_request(first, last, tenant), metadata=self._metadata)
+        return account.decode_usage(await self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
+
+    async def quote(self, *tasks: str, pictures: int = 1, timeout: float | None = None) -> Quote:
+        """What tasks, by name, would cost for so many pictures, and whether the credits suffice. Reserves nothing."""
+        request = account_pb2.QuoteAnnotateRequest(tasks=tasks, pictures=positive(pictures, "pictures"))
+        ask = partial(self._accounts.QuoteAnnotate, request, metadata=self._metadata)
+        return account.decode_quote(await self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
 
     async def wait_ready(self, *, timeout: float | None = None) -> None:
         """Returns once every model of the server is ready. Raises UnavailableError with the last reason if that takes too long."""
-        check = self._channel.unary_unary(HEALTH_METHOD, bytes, bytes)
+        check = self._connect().unary_unary(HEALTH_METHOD, bytes, bytes)
 
-        async def serving(seconds: float | None) -> None:
-            expect_serving(await check(HEALTH_REQUEST, timeout=seconds))
+        async def serving(left: float | None) -> None:
+            expect_serving(await check(HEALTH_REQUEST, timeout=left))
 
-        await self._call(serving, Attempts(PATIENT, self._timeout if timeout is None else timeout))
+        await self._call(serving, self._attempts(timeout, PATIENT))
 
-    def _attempts(self, timeout: float | None) -> Attempts:
-        return Attempts(self._retry, self._timeout if timeout is None else timeout)
+    async def _many(
+        self,
+        images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
+        asked: annotator_pb2.AnnotateRequest,
+        window: Window[K],
+        most_silence: float,
+    ) -> AsyncGenerator[Answer[K], None]:
+        limits = await self._known_limits(self._attempts(None))
+        source = Source(images, limits, lambda content: about(asked, content))
+        stream = Stream(lambda: self._stub, self._endpoint, account.charged_once(self._metadata))
+        loop = asyncio.get_running_loop()
+        moved = loop.time()
+        try:
+            while window.unanswered or not source.exhausted:
+                source.move(window)
+                stream.move(window)
+                if (waiting := window.waiting()) and self._on_wait:
+                    self._on_wait(waiting)
+                if not window.asked:
+                    moved = loop.time()
+                end = moved + most_silence if window.asked else None
+                if await first(source.tasks | stream.tasks, _sooner(window.wait, end and end - loop.time())):
+                    moved = loop.time()
+                elif end is not None and loop.time() >= end:
+                    raise DeadlineError("the server has not moved for too long")
+                for answer in (source.take(window), await stream.take(window)):
+                    if answer is not None:
+                        yield answer
+            await stream.finish()
+        finally:
+            await source.close()
+            await stream.close()
+
+    @property
+    def _stub(self) -> AnnotatorServiceAsyncStub:
+        self._connect()
+        return self._made_stub
+
+    @property
+    def _accounts(self) -> AccountServiceAsyncStub:
+        return cast("AccountServiceAsyncStub", account_pb2_grpc.AccountServiceStub(self._connect()))
+
+    def _connect(self) -> grpc.aio.Channel:
+        """The channel. It belongs to the running event loop, so it is made here and not in the constructor."""
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise ClientStateError("this client is closed")
+        if self._channel is not None:
+            if self._pid != os.getpid():
+                raise ClientStateError(FORKED)
+            if self._loop is loop:
+                return self._channel
+            if not self._loop.is_closed():
+                raise ClientStateError("this client belongs to another event loop: make one in each")
+        self._loop, self._pid = loop, os.getpid()
+        self._limits_lock = asyncio.Lock()
+        self._channel = (
+            grpc.aio.secure_channel(self._endpoint.uri, self._credentials, options=self._endpoint.options)
+            if self._credentials
+            else grpc.aio.insecure_channel(self._endpoint.uri, options=self._endpoint.options)
+        )
+        self._made_stub = cast("AnnotatorServiceAsyncStub", annotator_pb2_grpc.AnnotatorServiceStub(self._channel))
+        return self._channel
+
+    def _attempts(self, timeout: float | None, policy: RetryPolicy | None = None) -> Attempts:
+        return Attempts(policy or self._retry, self._timeout if timeout is None else seconds(timeout))
 
     async def _call(self, method: Callable[[float | None], Awaitable[T]], attempts: Attempts) -> T:
         while True:
             try:
                 return await method(attempts.remaining())
             except grpc.aio.AioRpcError as error:
-                delay = attempts.failed(from_rpc_error(error))
+                delay = attempts.failed(self._endpoint.failure(error))
             except ImagierClientError as error:
                 delay = attempts.failed(error)
             await self._sleep(delay)
@@ -186,12 +267,15 @@ class AsyncClient:
     async def _catalog(self, attempts: Attempts) -> Catalog:
         request = catalog_pb2.GetCatalogRequest()
         catalog = decode_catalog(
-            await self._call(lambda seconds: self._stub.GetCatalog(request, timeout=seconds), attempts)
+            await self._call(
+                lambda left: self._stub.GetCatalog(request, timeout=left, metadata=self._metadata), attempts
+            )
         )
         self._limits = catalog.limits
         return catalog
 
     async def _known_limits(self, attempts: Attempts) -> Limits:
+        self._connect()
         if self._limits is None:
             try:
                 async with asyncio.timeout(attempts.remaining()):
@@ -203,3 +287,8 @@ class AsyncClient:
             finally:
                 self._limits_lock.release()
         return self._limits
+
+
+def _sooner(*times: float | None) -> float | None:
+    """The sooner of them; 0 is left out, since a request that is due waits for the write before it, which is an awaited task."""
+    return min(filter(None, times), default=None)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ends of AsyncClient.annotate_many: the caller's pictures coming in, one stream after the other going out."""
+"""The two ends of AsyncClient.annotate_many: the iterator that pictures come from, and the gRPC stream that they go to."""
 
 from __future__ import annotations
 
 # ruff: noqa: ASYNC109 - a gRPC deadline goes to the server; asyncio.timeout would not
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,8 +13,10 @@ import grpc
 import grpc.aio
 from imagier.v1 import annotator_pb2
 
-from imagier_client.channel import GOODBYE_SECONDS
-from imagier_client.errors import ImagierClientError, InvalidRequestError, from_rpc_error
+from imagier_client.account import Metadata
+from imagier_client.arguments import pair
+from imagier_client.channel import GOODBYE_SECONDS, Endpoint
+from imagier_client.errors import ImagierClientError
 from imagier_client.messages import Limits
 from imagier_client.reading import Image, read_image
 from imagier_client.window import Answer, Window
@@ -28,7 +30,7 @@ _FAILED_WRITE = "Internal error from Core"
 
 
 class Source(Generic[K]):
-    """The caller's pictures: one at a time is awaited and read while the stream goes on."""
+    """Takes the caller's pictures one at a time, and reads each while the stream goes on."""
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class Source(Generic[K]):
 
     @property
     def tasks(self) -> set[asyncio.Task[Any]]:
-        """What to wait for."""
+        """The asyncio tasks to wait for."""
         return {self._pull} if self._pull is not None else set()
 
     def move(self, window: Window[K]) -> None:
@@ -53,7 +55,7 @@ class Source(Generic[K]):
             self._pull = asyncio.create_task(self._next())
 
     def take(self, window: Window[K]) -> Answer[K] | None:
-        """Puts a picture that has come into the window. One that cannot be read, or asked for, is its own answer."""
+        """Puts a picture that has come into the window. One that cannot be read is its own answer."""
         if self._pull is None or not self._pull.done():
             return None
         pulled, self._pull = self._pull.result(), None
@@ -63,21 +65,18 @@ class Source(Generic[K]):
         key, content = pulled
         if isinstance(content, ImagierClientError):
             return key, content
-        try:
-            window.add(key, self._encode(content))
-        except InvalidRequestError as error:
-            return key, error
+        window.add(key, self._encode(content))
         return None
 
     async def close(self) -> None:
-        """Lets go of the caller's iterator."""
+        """Closes the caller's iterator."""
         if self._pull is not None:
             await _cancel(self._pull)
         await self._images.aclose()
 
     async def _next(self) -> tuple[K, bytes | ImagierClientError] | None:
         try:
-            key, image = await anext(self._images)
+            key, image = pair(await anext(self._images))
         except StopAsyncIteration:
             return None
         try:
@@ -87,31 +86,37 @@ class Source(Generic[K]):
 
 
 class Stream:
-    """One AnnotateStream call at a time, opened when there is something to send: one write and one read under way."""
+    """Keeps one AnnotateStream call open while there is something to send, with at most one write and one read in flight."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, stub: Callable[[], AnnotatorServiceAsyncStub], endpoint: Endpoint, metadata: Metadata = ()
+    ) -> None:
+        self._stub = stub
+        self._metadata = metadata
+        self._endpoint = endpoint
         self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
         self._write: asyncio.Task[None] | None = None
         self._read: asyncio.Task[annotator_pb2.AnnotateStreamResponse | ImagierClientError | None] | None = None
 
     @property
     def tasks(self) -> set[asyncio.Task[Any]]:
-        """What to wait for."""
+        """The asyncio tasks to wait for."""
         return {task for task in (self._write, self._read) if task is not None}
 
-    def move(self, stub: AnnotatorServiceAsyncStub, window: Window[Any]) -> None:
-        """Starts whatever can start: the call, a write, a read."""
-        if self._call is None:
-            if not window.unanswered:
-                return
-            self._ending = ending = asyncio.get_running_loop().create_future()
-            self._call = call = stub.AnnotateStream()  # type: ignore[call-arg]  # the published stubs know one style only
-            call.add_done_callback(lambda _: _keep_status(call, ending))
-        if self._read is None:
-            self._read = asyncio.create_task(_read(self._call, self._ending))
+    def move(self, window: Window[Any]) -> None:
+        """Opens the call and starts a write and a read, as far as there is something to send."""
         if self._write is not None and self._write.done():
             self._write = None
-        if self._write is None and (request := window.next_to_send()) is not None:
+        request = window.next_to_send() if self._write is None else None
+        if self._call is None:
+            if request is None:
+                return
+            self._ending = ending = asyncio.get_running_loop().create_future()
+            self._call = call = self._stub().AnnotateStream(metadata=self._metadata)  # type: ignore[call-arg]  # the published stubs know one style
+            call.add_done_callback(lambda _: _keep_status(call, ending, self._endpoint))
+        if self._read is None:
+            self._read = asyncio.create_task(_read(self._call, self._ending, self._endpoint))
+        if request is not None:
             self._write = asyncio.create_task(_write(self._call, request))
 
     async def take(self, window: Window[K]) -> Answer[K] | None:
@@ -126,15 +131,17 @@ class Stream:
         return None
 
     async def finish(self) -> None:
-        """Says that nothing more comes and waits a moment for the server's own end, so that it sees an orderly one."""
+        """Half-closes the call and waits a moment for the server to end it, so that neither side sees a cancellation."""
         if self._call is not None:
             if self._write is not None:
                 await first({self._write}, GOODBYE_SECONDS)
             await self._call.done_writing()
-            await first({self._read or asyncio.create_task(_read(self._call, self._ending))}, GOODBYE_SECONDS)
+            await first(
+                {self._read or asyncio.create_task(_read(self._call, self._ending, self._endpoint))}, GOODBYE_SECONDS
+            )
 
     async def close(self) -> None:
-        """Drops the call. Harmless if there is none."""
+        """Cancels the call, if there is one."""
         tasks, call = self.tasks, self._call
         self._call = self._write = self._read = None
         for task in tasks:
@@ -143,33 +150,36 @@ class Stream:
             call.cancel()
 
 
-async def first(tasks: Iterable[asyncio.Future[Any]], timeout: float | None) -> bool:
-    """Waits until one of them is done, at most `timeout` seconds; False if none is."""
+async def first(tasks: Collection[asyncio.Future[Any]], timeout: float | None) -> bool:
+    """Waits until one of them is done, at most `timeout` seconds; False if none is, or there is none."""
+    if not tasks:
+        await asyncio.sleep(timeout or 0.0)
+        return False
     done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 
 
 async def _read(
-    call: Any, ending: asyncio.Future[ImagierClientError | None]
+    call: Any, ending: asyncio.Future[ImagierClientError | None], endpoint: Endpoint
 ) -> annotator_pb2.AnnotateStreamResponse | ImagierClientError | None:
     """The next answer, `None` at an orderly end or one whose reason cannot be known, or why the call ended."""
     try:
         message = await call.read()
     except grpc.aio.AioRpcError as error:
         if error.details() != _FAILED_WRITE:
-            return from_rpc_error(error)
+            return endpoint.failure(error)
         await first({ending}, GOODBYE_SECONDS)
         return ending.result() if ending.done() else None
     return message if isinstance(message, annotator_pb2.AnnotateStreamResponse) else None
 
 
-def _keep_status(call: Any, ending: asyncio.Future[ImagierClientError | None]) -> None:
+def _keep_status(call: Any, ending: asyncio.Future[ImagierClientError | None], endpoint: Endpoint) -> None:
     """Notes why the server ended the call. A write that fails because of it replaces that status (grpc/grpc#36066)."""
     code, details, trailing = (_without_waiting(part()) for part in (call.code, call.details, call.trailing_metadata))
     if details == _FAILED_WRITE or ending.done():
         return
     error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details, None)
-    ending.set_result(None if code is grpc.StatusCode.OK else from_rpc_error(error))
+    ending.set_result(None if code is grpc.StatusCode.OK else endpoint.failure(error))
 
 
 def _without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -189,7 +199,7 @@ async def _write(call: Any, request: annotator_pb2.AnnotateStreamRequest) -> Non
 
 
 async def read_image_aside(image: Image, limits: Limits) -> bytes:
-    """As `read_image`, without holding up the event loop."""
+    """Reads as `read_image` does, files in a thread."""
     return read_image(image, limits) if isinstance(image, bytes) else await asyncio.to_thread(read_image, image, limits)
 
 

@@ -1,45 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The blocking client: the same decisions as the asyncio one over gRPC's blocking stubs; no event loop."""
+"""The blocking client: the asyncio client's decisions over gRPC's blocking stubs, without an event loop."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
-from queue import Empty, Queue
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from datetime import date
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import grpc
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2
+from imagier.v1 import account_pb2, account_pb2_grpc, annotator_pb2, annotator_pb2_grpc, catalog_pb2
 
+from imagier_client import account
+from imagier_client.account import Balance, DailyUsage, Quote
+from imagier_client.arguments import iterable, pair, positive, seconds, strings
+from imagier_client.blocking_stream import Stream
 from imagier_client.channel import (
-    GOODBYE_SECONDS,
     HEALTH_METHOD,
     HEALTH_REQUEST,
-    OPTIONS,
     PATIENT,
     endpoint,
     expect_serving,
 )
-from imagier_client.codec import decode_annotation, decode_catalog, encode_request
-from imagier_client.errors import DeadlineError, ImagierClientError, from_rpc_error
+from imagier_client.codec import about, decode_annotation, decode_catalog, encode_request
+from imagier_client.errors import FORKED, ClientStateError, DeadlineError, ImagierClientError
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
-from imagier_client.messages import Annotation, CaptionOptions, Catalog, Limits, TagsOptions, TextOptions
+from imagier_client.messages import Annotation, Catalog, Limits
 from imagier_client.reading import Image, read_image
-from imagier_client.retry import Attempts, RetryPolicy, stream_patience
-from imagier_client.window import Answer, Window
+from imagier_client.retry import Attempts, RetryPolicy, silence
+from imagier_client.tasks.task import TaskOptions
+from imagier_client.window import Answer, Waiting, Window
 
 K = TypeVar("K")
 T = TypeVar("T")
+
+_END: Any = object()
 
 
 class Client:
     """Talks to Imagier over one channel; may be shared by threads. Use it as `with Client("host:port") as client`.
 
     Several servers, each call to the next: a name that has an address for each, or "IP:PORT,IP:PORT".
-    `timeout` (seconds; `None` for none) is each call's default. `credentials` make it TLS, e.g. `grpc.ssl_channel_credentials()`.
-    Every method raises ImagierClientError and no other error of the transport.
+    `timeout` (seconds; `None` for none) is each single call's default. `credentials` make it TLS: `tls("ca.pem")`.
+    `on_wait` is called when annotate_many has to wait for the server; an exception that it raises ends the run.
+    Every method raises ImagierClientError, and no error of gRPC.
     """
 
     def __init__(
@@ -48,19 +55,26 @@ class Client:
         *,
         timeout: float | None = 60.0,
         credentials: grpc.ChannelCredentials | None = None,
+        key: str | None = None,
         retry: RetryPolicy | None = None,
+        on_wait: Callable[[Waiting], object] | None = None,
     ) -> None:
-        self._timeout = timeout
+        self._endpoint = endpoint(target)
+        self._timeout = seconds(timeout)
+        self._metadata = account.metadata(key)
         self._retry = retry or RetryPolicy()
+        self._on_wait = on_wait
         self._limits: Limits | None = None
         self._limits_lock = threading.Lock()
         self._sleep = time.sleep
-        self._channel = (
-            grpc.secure_channel(endpoint(target), credentials, options=OPTIONS)
+        self._pid = os.getpid()
+        self._closed = False
+        self._made_channel = (
+            grpc.secure_channel(self._endpoint.uri, credentials, options=self._endpoint.options)
             if credentials
-            else grpc.insecure_channel(endpoint(target), options=OPTIONS)
+            else grpc.insecure_channel(self._endpoint.uri, options=self._endpoint.options)
         )
-        self._stub = annotator_pb2_grpc.AnnotatorServiceStub(self._channel)
+        self._made_stub = annotator_pb2_grpc.AnnotatorServiceStub(self._made_channel)
 
     def __enter__(self) -> Self:
         return self
@@ -69,80 +83,46 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the channel; calls under way fail."""
-        self._channel.close()
+        """Closes the channel. Calls in flight fail."""
+        self._closed = True
+        if self._pid == os.getpid():
+            self._made_channel.close()
 
     def annotate(
         self,
         image: Image,
-        *,
-        tags: TagsOptions | bool = False,
-        text: TextOptions | bool = False,
-        caption: CaptionOptions | bool = False,
+        *tasks: TaskOptions[Any],
         languages: Sequence[str] = ("en",),
         request_id: str = "",
         timeout: float | None = None,
+        receipt_nonce: bytes | None = None,
     ) -> Annotation:
-        """As AsyncClient.annotate."""
-        attempts = self._attempts(timeout)
-        content = read_image(image, self._known_limits(attempts))
-        request = encode_request(
-            content, tags=tags, text=text, caption=caption, languages=languages, request_id=request_id
-        )
-        return decode_annotation(
-            self._call(lambda seconds: self._stub.Annotate(request, timeout=seconds), attempts), languages
-        )
+        """Does what AsyncClient.annotate does."""
+        attempts, once = self._attempts(timeout), account.charged_once(self._metadata)
+        languages = strings(languages, "languages")
+        asked = encode_request(b"", tasks, languages, request_id, receipt_nonce)
+        request = about(asked, read_image(image, self._known_limits(attempts)))
+        reply = self._call(lambda left: self._stub.Annotate(request, timeout=left, metadata=once), attempts)
+        return decode_annotation(reply, languages)
 
     def annotate_many(
         self,
         images: Iterable[tuple[K, Image]],
-        *,
-        tags: TagsOptions | bool = False,
-        text: TextOptions | bool = False,
-        caption: CaptionOptions | bool = False,
+        *tasks: TaskOptions[Any],
         languages: Sequence[str] = ("en",),
         in_flight: int = 8,
         timeout: float | None = None,
     ) -> Generator[Answer[K], None, None]:
-        """As AsyncClient.annotate_many.
+        """Does what AsyncClient.annotate_many does.
 
         `images` is iterated in the calling thread, up to `in_flight` ahead of the answers: an answer waits for the pictures that
         are taken before it.
         """
-        patience = stream_patience(self._timeout) if timeout is None else timeout
-        limits = self._known_limits(self._attempts(timeout))
-        window = Window[K](in_flight, self._retry, languages)
-        source = iter(images)
-        stream: _Stream | None = None
-        try:
-            while True:
-                while window.room and (item := next(source, None)) is not None:
-                    try:
-                        content = read_image(item[1], limits)
-                    except ImagierClientError as error:
-                        yield item[0], error
-                        continue
-                    window.add(
-                        item[0], encode_request(content, tags=tags, text=text, caption=caption, languages=languages)
-                    )
-                    stream = self._send(stream, window)
-                if not window.unanswered:
-                    break
-                stream = self._send(stream, window)
-                message = stream.next_answer(patience)
-                if isinstance(message, annotator_pb2.AnnotateStreamResponse):
-                    answer = window.receive(message)
-                    if answer is not None:
-                        yield answer
-                else:
-                    stream.close()
-                    stream = None
-                    window.broken(message)
-            if stream is not None:
-                stream.finish()
-        finally:
-            if stream is not None:
-                stream.close()
+        iterable(images, Iterable)
+        languages = strings(languages, "languages")
+        asked = encode_request(b"", tasks, languages)
+        window = Window[K](positive(in_flight, "in_flight"), self._retry, languages, seconds(timeout))
+        return self._many(iter(images), asked, window, silence(seconds(timeout)))
 
     def match_keywords(
         self,
@@ -152,42 +132,111 @@ class Client:
         keyword_languages: Sequence[str] = (),
         timeout: float | None = None,
     ) -> KeywordMatches:
-        """As AsyncClient.match_keywords."""
+        """Does what AsyncClient.match_keywords does."""
         attempts = self._attempts(timeout)
+        languages = strings(languages, "languages")
+        match = partial(self._stub.MatchKeywords, metadata=self._metadata)
         replies = [
-            self._call(lambda seconds, request=request: self._stub.MatchKeywords(request, timeout=seconds), attempts)  # type: ignore[misc]
+            self._call(lambda left, request=request: match(request, timeout=left), attempts)  # type: ignore[misc]
             for request in encode_keywords(keywords, languages, keyword_languages)
         ]
         return decode_keywords(replies, languages)
 
     def catalog(self, *, timeout: float | None = None) -> Catalog:
-        """As AsyncClient.catalog."""
+        """Does what AsyncClient.catalog does."""
         return self._catalog(self._attempts(timeout))
 
-    def wait_ready(self, *, timeout: float | None = None) -> None:
-        """As AsyncClient.wait_ready."""
-        check = self._channel.unary_unary(HEALTH_METHOD, bytes, bytes)
-        self._call(
-            lambda seconds: expect_serving(check(HEALTH_REQUEST, timeout=seconds)),
-            Attempts(PATIENT, self._timeout if timeout is None else timeout),
-        )
+    def balance(self, *, tenant: str = "", timeout: float | None = None) -> Balance:
+        """Does what AsyncClient.balance does."""
+        request = account_pb2.GetBalanceRequest(tenant=tenant)
+        ask = partial(self._accounts.GetBalance, request, metadata=self._metadata)
+        return account.decode_balance(self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
 
-    def _attempts(self, timeout: float | None) -> Attempts:
-        return Attempts(self._retry, self._timeout if timeout is None else timeout)
+    def usage(
+        self, first: date | None = None, last: date | None = None, *, tenant: str = "", timeout: float | None = None
+    ) -> Sequence[DailyUsage]:
+        """Does what AsyncClient.usage does."""
+        ask = partial(self._accounts.ListUsage, account.usage_request(first, last, tenant), metadata=self._metadata)
+        return account.decode_usage(self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
+
+    def quote(self, *tasks: str, pictures: int = 1, timeout: float | None = None) -> Quote:
+        """Does what AsyncClient.quote does."""
+        request = account_pb2.QuoteAnnotateRequest(tasks=tasks, pictures=positive(pictures, "pictures"))
+        ask = partial(self._accounts.QuoteAnnotate, request, metadata=self._metadata)
+        return account.decode_quote(self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
+
+    def wait_ready(self, *, timeout: float | None = None) -> None:
+        """Does what AsyncClient.wait_ready does."""
+        check = self._channel.unary_unary(HEALTH_METHOD, bytes, bytes)
+        self._call(lambda left: expect_serving(check(HEALTH_REQUEST, timeout=left)), self._attempts(timeout, PATIENT))
+
+    def _many(
+        self,
+        source: Iterator[tuple[K, Image]],
+        asked: annotator_pb2.AnnotateRequest,
+        window: Window[K],
+        most_silence: float,
+    ) -> Generator[Answer[K], None, None]:
+        limits = self._known_limits(self._attempts(None))
+        stream = Stream(lambda: self._stub, self._endpoint, most_silence, account.charged_once(self._metadata))
+        try:
+            while True:
+                while window.room and (item := next(source, _END)) is not _END:
+                    key, image = pair(item)
+                    try:
+                        content = read_image(image, limits)
+                    except ImagierClientError as error:
+                        yield key, error
+                        continue
+                    window.add(key, about(asked, content))
+                    stream.move(window)
+                if not window.unanswered:
+                    break
+                stream.move(window)
+                if (waiting := window.waiting()) and self._on_wait:
+                    self._on_wait(waiting)
+                answer = stream.take(window)
+                if answer is not None:
+                    yield answer
+            stream.finish()
+        finally:
+            stream.close()
+
+    @property
+    def _channel(self) -> grpc.Channel:
+        if self._closed:
+            raise ClientStateError("this client is closed")
+        if self._pid != os.getpid():
+            raise ClientStateError(FORKED)
+        return self._made_channel
+
+    @property
+    def _stub(self) -> annotator_pb2_grpc.AnnotatorServiceStub:
+        assert self._channel
+        return self._made_stub
+
+    @property
+    def _accounts(self) -> account_pb2_grpc.AccountServiceStub:
+        return account_pb2_grpc.AccountServiceStub(self._channel)
+
+    def _attempts(self, timeout: float | None, policy: RetryPolicy | None = None) -> Attempts:
+        return Attempts(policy or self._retry, self._timeout if timeout is None else seconds(timeout))
 
     def _call(self, method: Callable[[float | None], T], attempts: Attempts) -> T:
         while True:
             try:
                 return method(attempts.remaining())
             except grpc.RpcError as error:
-                delay = attempts.failed(from_rpc_error(error))
+                delay = attempts.failed(self._endpoint.failure(error))
             except ImagierClientError as error:
                 delay = attempts.failed(error)
             self._sleep(delay)
 
     def _catalog(self, attempts: Attempts) -> Catalog:
         request = catalog_pb2.GetCatalogRequest()
-        catalog = decode_catalog(self._call(lambda seconds: self._stub.GetCatalog(request, timeout=seconds), attempts))
+        catalog = decode_catalog(
+            self._call(lambda left: self._stub.GetCatalog(request, timeout=left, metadata=self._metadata), attempts)
+        )
         self._limits = catalog.limits
         return catalog
 
@@ -201,58 +250,3 @@ class Client:
             finally:
                 self._limits_lock.release()
         return self._limits
-
-    def _send(self, stream: _Stream | None, window: Window[Any]) -> _Stream:
-        if window.delay:
-            delay, window.delay = window.delay, 0.0
-            self._sleep(delay)
-        stream = stream or _Stream(self._stub, window.size)
-        while (request := window.next_to_send()) is not None:
-            stream.send(request)
-        return stream
-
-
-class _Stream:
-    """One AnnotateStream call. gRPC's thread takes the requests, ours waits for answers, so that a wait can have an end."""
-
-    def __init__(self, stub: annotator_pb2_grpc.AnnotatorServiceStub, in_flight: int) -> None:
-        # Neither gets full: a picture stays in flight until its answer was taken. The rest is room for the ends.
-        self._requests: Queue[annotator_pb2.AnnotateStreamRequest | None] = Queue(in_flight + 2)
-        self._answers: Queue[annotator_pb2.AnnotateStreamResponse | ImagierClientError | None] = Queue(in_flight + 1)
-        self._call: Any = stub.AnnotateStream(iter(self._requests.get, None))
-        threading.Thread(target=self._read, name="imagier-answers", daemon=True).start()
-
-    def send(self, request: annotator_pb2.AnnotateStreamRequest) -> None:
-        """Hands a request to gRPC, which sends it as fast as the server reads."""
-        self._requests.put(request)
-
-    def next_answer(self, timeout: float | None) -> annotator_pb2.AnnotateStreamResponse | ImagierClientError | None:
-        """The next answer, `None` at an orderly end, or why the call ended. Raises DeadlineError after `timeout` seconds."""
-        try:
-            return self._answers.get(timeout=timeout)
-        except Empty:
-            raise DeadlineError("the server has not moved for too long") from None
-
-    def finish(self) -> None:
-        """Says that nothing more comes and waits a moment for the server's own end, so that it sees an orderly one."""
-        self._requests.put(None)
-        with suppress(Empty):
-            self._answers.get(timeout=GOODBYE_SECONDS)
-
-    def close(self) -> None:
-        """Drops the call and lets both threads end."""
-        self._call.cancel()
-        self._requests.put(None)
-        # A server that sent more than it was asked for must not hold our thread.
-        with suppress(Empty):
-            while True:
-                self._answers.get_nowait()
-
-    def _read(self) -> None:
-        try:
-            for message in self._call:
-                self._answers.put(message)
-        except grpc.RpcError as error:
-            self._answers.put(from_rpc_error(error))
-        else:
-            self._answers.put(None)

@@ -1,94 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between the client's values and protobuf: pure functions, shared by both clients."""
+"""Conversion of the client's values to protobuf and back, shared by both clients. Each task's own is in `tasks`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from google.protobuf.message import Message
-from google.rpc import status_pb2
-from imagier.v1 import annotator_pb2, caption_pb2, catalog_pb2, model_pb2, tags_pb2, text_pb2, timing_pb2
+from imagier.v1 import annotator_pb2, catalog_pb2, timing_pb2
 
-from imagier_client.errors import ImagierClientError, InvalidRequestError, from_status
-from imagier_client.languages import primary
+from imagier_client.arguments import strings
 from imagier_client.messages import (
     Annotation,
-    Caption,
-    CaptionOptions,
-    CaptionResult,
     Catalog,
     Limits,
     ModelInfo,
-    ModelReference,
     OptionInfo,
-    Point,
-    Polygon,
     StageTiming,
-    Tag,
-    TagParent,
-    TagsOptions,
-    TagsResult,
     TaskInfo,
     TaskLimit,
-    TextLine,
-    TextOptions,
-    TextResult,
-    TextWord,
     Timings,
 )
-
-M = TypeVar("M", bound=Message)
+from imagier_client.receipts import ReceiptKey, SignedReceipt
+from imagier_client.tasks import envelope
+from imagier_client.tasks.registry import tasks
+from imagier_client.tasks.task import TaskOptions
+from imagier_client.tasks.wire import fill
 
 
 def encode_request(
     image: bytes,
-    *,
-    tags: TagsOptions | bool = False,
-    text: TextOptions | bool = False,
-    caption: CaptionOptions | bool = False,
+    asked: Iterable[TaskOptions[Any]] = (),
     languages: Sequence[str] = (),
     request_id: str = "",
+    receipt_nonce: bytes | None = None,
 ) -> annotator_pb2.AnnotateRequest:
-    """The request message. `True` asks for a task with the server's defaults, `False` does not ask. Raises InvalidRequestError."""
-    return filled(
-        annotator_pb2.AnnotateRequest(image=image),
-        request_id=request_id,
-        languages=languages,
-        tags=_tags_options(TagsOptions() if tags is True else tags) if tags else None,
-        text=_text_options(TextOptions() if text is True else text) if text else None,
-        caption=_caption_options(CaptionOptions() if caption is True else caption) if caption else None,
-    )
+    """Makes the request that asks for these tasks, and for a receipt if there is a nonce. Raises InvalidRequestError."""
+    request = annotator_pb2.AnnotateRequest(image=image)
+    fill(request, request_id=request_id, languages=strings(languages, "languages"))
+    if receipt_nonce is not None:
+        fill(request.processing_receipt, nonce=receipt_nonce)
+        request.processing_receipt.SetInParent()
+    for options in asked:
+        envelope.ask(request, options)
+    return request
 
 
-def filled(message: M, within: str = "", **values: object) -> M:
-    """`message` with these fields set. Raises InvalidRequestError for a number or text that protobuf has no form for."""
-    for name, value in values.items():
-        try:
-            message.MergeFrom(type(message)(**{name: value}))
-        except ValueError as error:
-            raise InvalidRequestError("out of range, or no text in Unicode", field=f"{within}{name}") from error
-    return message
+def about(asked: annotator_pb2.AnnotateRequest, image: bytes) -> annotator_pb2.AnnotateRequest:
+    """Copies the request, with this picture."""
+    request = annotator_pb2.AnnotateRequest()
+    request.CopyFrom(asked)
+    request.image = image
+    return request
 
 
 def decode_annotation(message: annotator_pb2.AnnotateResponse, languages: Sequence[str] = ()) -> Annotation:
-    """The reply as values. `languages` are those asked for: protobuf maps have no order, names are wanted in theirs."""
+    """Converts a reply. Names come in the order of `languages`, those asked for: protobuf's maps have none."""
     return Annotation(
         width=message.width,
         height=message.height,
-        tags=_tags_result(message.tags, languages) if message.HasField("tags") else None,
-        text=_text_result(message.text) if message.HasField("text") else None,
-        caption=_caption_result(message.caption) if message.HasField("caption") else None,
+        results={name: tasks()[name].read(result, languages) for name, result in envelope.results(message).items()},
         cost=message.cost,
         timings=_timings(message.timings),
         request_id=message.request_id,
+        receipt=SignedReceipt.of(message.processing_receipt) if message.HasField("processing_receipt") else None,
         message=message,
     )
 
 
 def decode_catalog(message: catalog_pb2.GetCatalogResponse) -> Catalog:
-    """The catalogue as values."""
+    """Converts the catalogue."""
     limits = message.limits
     return Catalog(
         server_version=message.server_version,
@@ -125,118 +105,10 @@ def decode_catalog(message: catalog_pb2.GetCatalogResponse) -> Catalog:
             in_flight=limits.in_flight,
         ),
         formats=tuple(message.formats),
+        receipt_key=ReceiptKey(message.receipt_key.key_id, message.receipt_key.public_key)
+        if message.HasField("receipt_key")
+        else None,
     )
-
-
-def _tags_options(options: TagsOptions) -> tags_pb2.TagsOptions:
-    return filled(
-        tags_pb2.TagsOptions(),
-        "tags.",
-        max_tags=options.max_tags,
-        min_score=options.min_score,
-        allow=options.allow,
-        deny=options.deny,
-        existing_tags=options.existing_tags,
-    )
-
-
-def _text_options(options: TextOptions) -> text_pb2.TextOptions:
-    return text_pb2.TextOptions(min_confidence=options.min_confidence, words=options.words)
-
-
-def _caption_options(options: CaptionOptions) -> caption_pb2.CaptionOptions:
-    return filled(
-        caption_pb2.CaptionOptions(),
-        "caption.",
-        max_words=options.max_words,
-        candidates=options.candidates,
-        min_score=options.min_score,
-        gender_neutral=options.gender_neutral,
-    )
-
-
-def _tags_result(message: tags_pb2.TagsResult, languages: Sequence[str]) -> TagsResult:
-    return TagsResult(
-        models=_models(message.models),
-        cost=message.cost,
-        error=_task_error(message.status),
-        tags=tuple(
-            Tag(
-                id=tag.id,
-                names=ordered_names(tag.names, languages),
-                score=tag.score,
-                origin=_origin(tag.origin),
-                parents=tuple(TagParent(parent.id, ordered_names(parent.names, languages)) for parent in tag.parents),
-            )
-            for tag in message.tags
-        ),
-        unknown_languages=tuple(message.unknown_languages),
-    )
-
-
-def _text_result(message: text_pb2.TextResult) -> TextResult:
-    return TextResult(
-        models=_models(message.models),
-        cost=message.cost,
-        error=_task_error(message.status),
-        lines=tuple(
-            TextLine(
-                text=line.text,
-                confidence=line.confidence,
-                polygon=_polygon(line.polygon),
-                normalized_polygon=_polygon(line.normalized_polygon),
-                words=tuple(
-                    TextWord(
-                        text=word.text,
-                        confidence=word.confidence,
-                        polygon=_polygon(word.polygon),
-                        normalized_polygon=_polygon(word.normalized_polygon),
-                    )
-                    for word in line.words
-                ),
-            )
-            for line in message.lines
-        ),
-        text=message.text,
-    )
-
-
-def _caption_result(message: caption_pb2.CaptionResult) -> CaptionResult:
-    return CaptionResult(
-        models=_models(message.models),
-        cost=message.cost,
-        error=_task_error(message.status),
-        captions=tuple(
-            Caption(caption.text, caption.language, caption.score, caption.guess, _origin(caption.origin))
-            for caption in message.captions
-        ),
-        title=message.title,
-        unknown_languages=tuple(message.unknown_languages),
-    )
-
-
-def _origin(origin: tags_pb2.Origin.ValueType) -> str:
-    # A newer server may name one that this contract does not know.
-    known = origin in tags_pb2.Origin.values()
-    return tags_pb2.Origin.Name(origin).removeprefix("ORIGIN_").lower() if known else "unspecified"
-
-
-def _task_error(status: status_pb2.Status) -> ImagierClientError | None:
-    return from_status(status) if status.code else None
-
-
-def ordered_names(names: Mapping[str, str], languages: Sequence[str]) -> Mapping[str, str]:
-    wanted = [primary(language) for language in languages]
-    rank = {language: position for position, language in reversed(list(enumerate(wanted)))}
-    return MappingProxyType(dict(sorted(names.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0]))))
-
-
-def _models(models: Iterable[model_pb2.ModelReference]) -> tuple[ModelReference, ...]:
-    return tuple(ModelReference(model.name, model.version, model.research_only) for model in models)
-
-
-def _polygon(points: Iterable[text_pb2.Point]) -> Polygon:
-    return tuple(Point(point.x, point.y) for point in points)
 
 
 def _option_info(option: catalog_pb2.OptionInfo) -> OptionInfo:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, as a caller meets it: one family, decoded from google.rpc details, each error permanent or retryable."""
+"""The errors that a caller meets: one family, decoded from google.rpc details, each permanent or retryable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import product
 from typing import cast
@@ -23,12 +23,13 @@ class ImagierClientError(Exception):
     """A call, or one picture of many, failed.
 
     `code` is gRPC's name for the kind of failure ("INVALID_ARGUMENT"), `reason` the server's own constant ("IMAGE_TOO_LARGE", or
-    "" where it gave none), `field` the request's field at fault. `retryable` says whether the same call may succeed later, and
-    `retry_after` after how many seconds, where the server said so.
+    "" where it gave none), `field` the request's field at fault, `used_up` the limit that is reached ("key:pictures"), if any.
+    `retryable` says whether the same call may succeed later, and `retry_after` after how many seconds, where the server said so.
     """
 
     code: str = "UNKNOWN"
     reason: str = ""
+    used_up: str | None = None
 
     def __init__(
         self,
@@ -48,9 +49,16 @@ class ImagierClientError(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
 
+    # Errors are part of answers, which are values: two that say the same are equal, here and after pickling.
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.message, self.code, self.reason, self.field))
+
 
 class InvalidRequestError(ImagierClientError):
-    """The request is at fault: it asks for nothing, or an option is out of its range. Permanent."""
+    """The request is invalid: it asks for nothing, or an option is out of its range. Permanent."""
 
     code = "INVALID_ARGUMENT"
     reason = "INVALID_REQUEST"
@@ -74,10 +82,55 @@ class UnreadableFileError(InvalidImageError):
     reason = "UNREADABLE_FILE"
 
 
+class AuthenticationError(ImagierClientError):
+    """The server needs a key, or does not know this one: it is wrong, expired or revoked. Permanent."""
+
+    code = "UNAUTHENTICATED"
+    reason = "UNAUTHENTICATED"
+
+
+class ForbiddenError(ImagierClientError):
+    """The key does not allow what is asked for. Permanent."""
+
+    code = "PERMISSION_DENIED"
+    reason = "FORBIDDEN"
+
+
+class CreditsError(ImagierClientError):
+    """There are too few credits. Permanent until there are more."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "CREDITS_USED_UP"
+
+
+class NotFoundError(ImagierClientError):
+    """The server does not have it. Permanent."""
+
+    code = "NOT_FOUND"
+
+
+class UnsupportedError(ImagierClientError):
+    """The server does not offer it: an optional model is not installed, or the server is older. Permanent."""
+
+    code = "UNIMPLEMENTED"
+
+
 class ExhaustedError(ImagierClientError):
-    """Too much at once if `retryable`; otherwise a cap that another attempt will not pass either."""
+    """A limit of the server is reached for now if `retryable`; otherwise the request exceeds a fixed limit."""
 
     code = "RESOURCE_EXHAUSTED"
+
+
+class OverloadedError(ExhaustedError):
+    """The server is at capacity, or so busy that the call's deadline would pass."""
+
+    reason = "OVERLOADED"
+
+
+class QuotaError(ExhaustedError):
+    """A quota of the key or of the server is used up; `used_up` says which, `retry_after` when there is room again."""
+
+    reason = "QUOTA_EXCEEDED"
 
 
 class UnavailableError(ImagierClientError):
@@ -93,12 +146,37 @@ class DeadlineError(ImagierClientError):
     reason = "DEADLINE_EXCEEDED"
 
 
-_BY_REASON: dict[str, type[ImagierClientError]] = {
-    cls.reason: cls for cls in (InvalidRequestError, InvalidImageError, ImageTooLargeError)
-}
+class ServerFaultError(ImagierClientError):
+    """A fault of the server, which its operator should look for in its log."""
+
+    code = "INTERNAL"
+    reason = "INTERNAL"
+
+
+class ClientStateError(ImagierClientError):
+    """This client cannot be used here: it is closed, or belongs to another event loop or another process. Permanent."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "CLIENT_STATE"
+
+
+FORKED = (
+    "this client was made before a fork, which gRPC does not survive: make one in each process, started with 'spawn'"
+)
+
+
+_BY_REASON: Mapping[str, type[ImagierClientError]] = {
+    cls.reason: cls
+    for cls in (InvalidRequestError, InvalidImageError, ImageTooLargeError, CreditsError, OverloadedError, QuotaError)
+} | dict.fromkeys(("DECODER_CRASHED", "DECODER_OVERRUN"), InvalidImageError)
 _BY_CODE: dict[str, type[ImagierClientError]] = {
     "INVALID_ARGUMENT": InvalidRequestError,
     "OUT_OF_RANGE": InvalidRequestError,
+    "UNAUTHENTICATED": AuthenticationError,
+    "PERMISSION_DENIED": ForbiddenError,
+    "NOT_FOUND": NotFoundError,
+    "UNIMPLEMENTED": UnsupportedError,
+    "INTERNAL": ServerFaultError,
     "RESOURCE_EXHAUSTED": ExhaustedError,
     "UNAVAILABLE": UnavailableError,
     "CANCELLED": UnavailableError,
@@ -117,12 +195,13 @@ def from_status(status: status_pb2.Status, pushback: str | None = None) -> Imagi
     (gRPC proposal A6).
     """
     code = _CODES.get(status.code, "UNKNOWN")
-    info, bad_request, retry_info = (
+    info, bad_request, quota, retry_info = (
         error_details_pb2.ErrorInfo(),
         error_details_pb2.BadRequest(),
+        error_details_pb2.QuotaFailure(),
         error_details_pb2.RetryInfo(),
     )
-    for packed, detail in product(status.details, (info, bad_request, retry_info)):
+    for packed, detail in product(status.details, (info, bad_request, quota, retry_info)):
         if packed.Is(detail.DESCRIPTOR):
             with suppress(protobuf.DecodeError):  # a detail that cannot be read is as good as none
                 packed.Unpack(detail)
@@ -134,7 +213,7 @@ def from_status(status: status_pb2.Status, pushback: str | None = None) -> Imagi
         retry_after = None if forbidden else int(pushback) / 1000
     transient = retry_after is not None or (code in _TRANSPORT and not status.details and status.message != _CLOSED)
     ours = info.domain == _DOMAIN
-    return ((_BY_REASON.get(info.reason) if ours else None) or _BY_CODE.get(code, ImagierClientError))(
+    error = ((_BY_REASON.get(info.reason) if ours else None) or _BY_CODE.get(code, ImagierClientError))(
         status.message or code,
         code=code,
         reason=info.reason,
@@ -142,6 +221,9 @@ def from_status(status: status_pb2.Status, pushback: str | None = None) -> Imagi
         retryable=code in {*_TRANSPORT, "RESOURCE_EXHAUSTED"} and transient and not forbidden,
         retry_after=retry_after,
     )
+    if quota.violations:
+        error.used_up = quota.violations[0].subject
+    return error
 
 
 def from_rpc_error(error: grpc.RpcError) -> ImagierClientError:

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the keywords of a library mean to a server: the client's values, and how they go over the wire."""
+"""Matching a library's keywords with tags: the client's values, and their conversion to protobuf and back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from imagier.v1 import keywords_pb2
 
-from imagier_client.codec import filled, ordered_names
-from imagier_client.messages import TagParent
+from imagier_client.arguments import strings
+from imagier_client.tasks.tags import TagParent
+from imagier_client.tasks.wire import fill, ordered_names
 
 MOST_IN_A_CALL: Final = 5000
-"""What the contract allows; more are sent in several calls."""
+"""The contract's limit for one call; more are sent in several calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class KeywordMeaning:
     """A tag that a keyword stands for. `kind` says how it was found: "id", "name", "variant" or "synonym"."""
 
     id: str
-    names: Mapping[str, str]
+    names: dict[str, str] = field(hash=False)
     kind: str
     parents: tuple[TagParent, ...] = ()
 
@@ -41,7 +42,7 @@ class KeywordMatch:
 
 @dataclass(frozen=True, slots=True)
 class KeywordMatches:
-    """One match for each keyword, in their order. English stands in for `unknown_languages`."""
+    """The matches, one for each keyword, in their order. English stands in for `unknown_languages`."""
 
     matches: tuple[KeywordMatch, ...]
     unknown_languages: tuple[str, ...] = ()
@@ -50,21 +51,21 @@ class KeywordMatches:
 def encode_keywords(
     keywords: Iterable[str], languages: Sequence[str], keyword_languages: Sequence[str]
 ) -> list[keywords_pb2.MatchKeywordsRequest]:
-    """One request for each call that is needed; none for no keyword. Raises InvalidRequestError."""
-    listed = list(keywords)
-    return [
-        filled(
-            keywords_pb2.MatchKeywordsRequest(),
-            keywords=listed[begin : begin + MOST_IN_A_CALL],
-            languages=languages,
-            keyword_languages=keyword_languages,
-        )
-        for begin in range(0, len(listed), MOST_IN_A_CALL)
-    ]
+    """Makes the requests, one for each call that is needed; none without a keyword. Raises InvalidRequestError."""
+    listed = strings(keywords, "keywords")
+    languages = strings(languages, "languages")
+    keyword_languages = strings(keyword_languages, "keyword_languages")
+    requests = []
+    for begin in range(0, len(listed), MOST_IN_A_CALL):
+        request = keywords_pb2.MatchKeywordsRequest()
+        some = listed[begin : begin + MOST_IN_A_CALL]
+        fill(request, keywords=some, languages=languages, keyword_languages=keyword_languages)
+        requests.append(request)
+    return requests
 
 
 def decode_keywords(replies: Sequence[keywords_pb2.MatchKeywordsResponse], languages: Sequence[str]) -> KeywordMatches:
-    """The replies of all calls as one answer. `languages` are those asked for: names are wanted in their order."""
+    """Joins the replies of all calls. Names come in the order of `languages`, those asked for."""
 
     def meaning(message: keywords_pb2.KeywordMeaning) -> KeywordMeaning:
         parents = (TagParent(parent.id, ordered_names(parent.names, languages)) for parent in message.parents)

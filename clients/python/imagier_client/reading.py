@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a caller hands in to the bytes that are sent: reads files at the last moment and checks the size first."""
+"""Reading of pictures: a file is opened when its turn comes, and its size checked before it is read."""
 
 from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 
+from imagier_client.arguments import no_picture
 from imagier_client.errors import ImageTooLargeError, UnreadableFileError
 from imagier_client.messages import Limits
 
-Image = bytes | Path
+Image = bytes | bytearray | memoryview | os.PathLike[str] | str
 """A picture: the bytes of its file, or where the file is."""
 
 
 def read_image(image: Image, limits: Limits) -> bytes:
-    """The picture's bytes, at most `limits.image_bytes` of them.
+    """Returns the picture's bytes, at most `limits.image_bytes` of them.
 
-    Raises ImageTooLargeError before anything is read or sent, UnreadableFileError for a file that cannot be read. A named pipe or
-    device is refused, not waited for.
+    Raises ImageTooLargeError before anything is read or sent, UnreadableFileError for a file that cannot be read,
+    InvalidRequestError for a value that is neither bytes nor a path. A named pipe or a device is refused.
     """
     most = limits.image_bytes or None
-    if isinstance(image, bytes):
-        _check_size(len(image), most)
-        return image
+    if isinstance(image, bytes | bytearray | memoryview):
+        _check_size(memoryview(image).nbytes, most)
+        return bytes(image)
+    if not isinstance(image, str | os.PathLike):
+        raise no_picture(image)
     try:
         # Opening a named pipe for reading would wait for a writer.
         with os.fdopen(os.open(image, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:

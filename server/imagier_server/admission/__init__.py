@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The door: what may come in is decided here, before any work is done. Limits now; keys and credits belong here too."""
+"""Admission control, in stages, before any work is done. Keys, quotas and credits will be stages."""

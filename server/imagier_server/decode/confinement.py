@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Closes a decoder process in: what the kernel has of Landlock, seccomp and resource limits. There is no way back out."""
+"""Sandboxes a decoder process with Landlock, seccomp and resource limits, as far as the kernel has them; irreversible."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import signal
 import struct
 from dataclasses import dataclass
 
+from imagier_server import rights
+
 # linux/prctl.h, linux/seccomp.h
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP = 1, 22
 _SECCOMP_MODE_FILTER = 2
 _RET_KILL_PROCESS, _RET_ERRNO, _RET_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _EPERM, _ENOSYS = 1, 38
@@ -31,7 +33,7 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _PROT_EXEC = 4
 _CLONE_THREAD = 0x10000
 
-# What a decoder still needs, by number on (x86-64, aarch64): memory, threads, clocks, and the descriptors that it holds.
+# Allowed system calls, by number on (x86-64, aarch64): memory, threads, clocks, and the descriptors already open.
 _ALLOWED = {
     "read": (0, 63),
     "write": (1, 64),
@@ -64,32 +66,31 @@ _MMAP, _MPROTECT, _CLONE, _CLONE3 = (9, 222), (10, 226), (56, 220), (435, 435)
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What the kernel gave: the version of Landlock (0 for none), and whether system calls are filtered."""
+    """The active sandbox: Landlock's ABI version (0 for none), and whether system calls are filtered."""
 
     landlock: int
     seccomp: bool
 
 
 def limit(memory: int) -> None:
-    """Bounds the address space to `memory` bytes; forbids core dumps, and that any file grows. Before the codecs are loaded.
+    """Limit the address space to `memory` bytes; forbid core dumps and growing files. Call before the codecs are loaded.
 
-    The process will end with the thread that started it, even in the middle of a picture.
+    The process ends with the thread that started it, even during a picture.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    rights.forbid_core_dumps()
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 def confine() -> Confinement:
-    """From here on this process opens nothing, starts nothing and reaches nobody; what it holds open stays usable.
+    """Forbid this process to open files or sockets and to start programs; open descriptors stay usable.
 
     Call it when all code is loaded and one thread runs. Landlock and seccomp each suffice against files and TCP; a kernel that
     lacks one is no error. No RLIMIT_NPROC: it counts all processes of a user, and is void for root.
     """
     libc = ctypes.CDLL(None)
-    # Both mechanisms want it, and no kernel that Python runs on lacks it.
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    rights.forbid_new_privileges()  # both mechanisms require it; every kernel that runs Python has it
     landlock = _landlock(libc)
     # No new descriptor at all: not a file, not a socket, not a pipe.
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
@@ -97,7 +98,7 @@ def confine() -> Confinement:
 
 
 def _landlock(libc: ctypes.CDLL) -> int:
-    """An empty rule set: of all that this version of Landlock governs, nothing is allowed."""
+    """Apply an empty rule set, which denies everything that this version of Landlock governs."""
     version = int(libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION))
     if version < 1:
         return 0
@@ -114,7 +115,7 @@ def _landlock(libc: ctypes.CDLL) -> int:
 
 
 def _seccomp(libc: ctypes.CDLL) -> bool:
-    """An allow list of system calls; any other is answered with EPERM, so that a codec that tries one fails and does not die."""
+    """Apply an allow list of system calls; others fail with EPERM, so that a codec that tries one fails but survives."""
     try:
         column = list(_AUDIT_ARCH).index(platform.machine())
     except ValueError:
@@ -138,7 +139,7 @@ def _program(architecture: int, column: int) -> bytes:
     ]
     for numbers in _ALLOWED.values():
         lines += [(_JUMP_EQUAL, 0, 1, numbers[column]), allow]
-    # No new code: nothing becomes executable.
+    # No new executable memory.
     for numbers in (_MMAP, _MPROTECT):
         lines += [(_JUMP_EQUAL, 0, 4, numbers[column]), (_LOAD, 0, 0, _ARGUMENTS + 2 * 8)]
         lines += [(_JUMP_SET, 0, 1, _PROT_EXEC), refuse, allow]

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes one picture with Pillow: header caps, shrink on load, first frame, EXIF orientation, alpha, sRGB. Runs in a worker."""
+"""Decodes one picture with Pillow: check, open, load once, rotate upright, convert to sRGB. Runs in a worker.
+
+Each format has a module of its own. `load` is called only here, or damage would go unnoticed.
+"""
 
 from __future__ import annotations
 
 import io
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import isfinite
 
-from PIL import Image, ImageCms
+from PIL import Image, Jpeg2KImagePlugin, JpegImagePlugin, UnidentifiedImageError
 
+from imagier_server.decode import bmff, bmp, budget, cicp, gif, heif, jpeg, jpeg2000, png, tiff, webp
+from imagier_server.decode.cicp import Cicp
+from imagier_server.decode.colour import to_rgb
 from imagier_server.decode.formats import Format
-from imagier_server.decode.heif import has_unnamable_items
-from imagier_server.decode.jpeg import has_more_scans
-from imagier_server.decode.webp import announced
+from imagier_server.decode.refusals import Caps
 
 _PILLOW_FORMATS = {
     Format.JPEG: "JPEG",
@@ -24,9 +26,21 @@ _PILLOW_FORMATS = {
     Format.TIFF: "TIFF",
     Format.AVIF: "AVIF",
     Format.HEIC: "HEIF",
+    Format.BMP: "BMP",
+    Format.JPEG2000: "JPEG2000",
 }
+_JUDGES: dict[Format, Callable[[bytes, Caps], bytes]] = {
+    Format.JPEG: jpeg.judge,
+    Format.PNG: png.judge,
+    Format.GIF: gif.judge,
+    Format.WEBP: webp.judge,
+    Format.AVIF: heif.check_extents,
+    Format.HEIC: heif.judge,
+    Format.BMP: bmp.judge,
+    Format.JPEG2000: jpeg2000.judge,
+}
+"""Checks a raw file before any parser; returns the file for Pillow to open. Raises `RefusedError`."""
 _ORIENTATION = 0x0112
-_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF 6.0
 _SIDEWAYS = {5, 6, 7, 8}
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -37,151 +51,92 @@ _UPRIGHT = {  # EXIF 2.32, tag 0x0112
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-MOST_PASSES = 20
-"""Over the most pixels allowed. Each scan of a JPEG is one over its picture, and encoders write about ten."""
-# Light lettering on transparency would vanish on white paper.
-_LIGHT = 200
-
-
-class RefusedError(Exception):
-    """The picture is refused; the text is one of our fixed sentences."""
-
-
-class TooLargeError(RefusedError):
-    """The picture exceeds a cap; found in its header, before any pixel is decoded."""
 
 
 def load_codecs() -> None:
-    """Imports what Pillow would import at the first picture of a format, and sets its limits. Once, before `decode`."""
-    # Not above: the gateway knows this module too, and decodes nothing itself.
+    """Import Pillow's format plugins and set its limits. Call once, before `decode`."""
+    # Not at the top: the gateway imports this module too, but never decodes.
     import pi_heif  # noqa: PLC0415
     from PIL import AvifImagePlugin, MpoImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
 
     Image.preinit()  # the other formats; MPO is what phones write, a JPEG with a second frame
-    # The parallelism is ours, picture by picture.
+    # Pictures are decoded in parallel, so a codec needs no threads.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     pi_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
-    # Our own caps speak first, and on every format; Pillow's warning is for code that has none.
+    # Our own limits apply first, and to every format.
     Image.MAX_IMAGE_PIXELS = None
+    tiff.add_kinds()
     warnings.simplefilter("ignore")
 
 
-@dataclass(frozen=True, slots=True)
-class Caps:
-    """What a header may announce: most pixels, longest side."""
-
-    pixels: int
-    side: int
-
-
 def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], float]) -> tuple[Image.Image, int, int]:
-    """The upright picture as RGB, shrunk to `scale(width, height)` of its size, and its full upright width and height.
+    """Return the upright RGB picture, shrunk to `scale(width, height)` of its size, and its full upright width and height.
 
-    `scale` answers 0 < s ≤ 1 for the upright size in pixels. Raises `RefusedError`, or whatever Pillow raises on a broken file.
+    `scale` returns 0 < s ≤ 1 for the upright size in pixels. Raises `RefusedError`, or whatever Pillow raises on a damaged file.
     """
-    if fmt is Format.WEBP and (size := announced(image)):
-        _check(size, caps)
-    if fmt is Format.HEIC and has_unnamable_items(image):
-        raise RefusedError("an item of the HEIC file has a name that is no text")
-    with Image.open(io.BytesIO(image), formats=[_PILLOW_FORMATS[fmt]]) as opened:
-        _check(opened.size, caps)
-        if fmt is Format.JPEG and has_more_scans(image, MOST_PASSES * caps.pixels // (opened.width * opened.height)):
-            raise TooLargeError("the JPEG file has too many scans for its size")
-        # Pillow itself turns a TIFF while loading, and announces the size that it will then have.
-        orientation = 1 if fmt is Format.TIFF else _orientation(opened)
-        width, height = opened.size[::-1] if orientation in _SIDEWAYS else opened.size
+    turned, box = 1, None
+    if fmt is Format.TIFF:
+        image, fmt, turned = tiff.page(image, caps)
+    if fmt in _JUDGES:
+        image = _JUDGES[fmt](image, caps)
+    if fmt is Format.HEIC:
+        image, box = heif.uncropped(image)
+    with _opened(image, fmt) as opened:
+        if fmt is Format.TIFF:
+            tiff.turn_bytes(opened)
+        caps.check(*opened.size)
+        # Pillow rotates a TIFF while loading, and reports the rotated size.
+        orientation = 1 if fmt is Format.TIFF else _orientation(opened, turned)
+        left, top, right, bottom = box or (0, 0, *opened.size)
+        across, down = right - left, bottom - top
+        width, height = (down, across) if orientation in _SIDEWAYS else (across, down)
         wanted = scale(width, height)
-        target = (max(1, round(opened.width * wanted)), max(1, round(opened.height * wanted)))
+        target = (max(1, round(across * wanted)), max(1, round(down * wanted)))
+        full = opened.size
         opened.draft(None, target)  # JPEG only: the decoder itself shrinks by 2, 4 or 8, never below the target
-        opened.load()
-        profile = opened.info.get("icc_profile")
-        picture = _to_rgb(opened, profile if isinstance(profile, bytes) else None, target)
+        budget.check(opened, fmt, full, target, len(image), caps)
+        if isinstance(opened, JpegImagePlugin.JpegImageFile):
+            jpeg.load(opened, image)
+        elif isinstance(opened, Jpeg2KImagePlugin.Jpeg2KImageFile):
+            jpeg2000.load(opened, image, target)
+        else:
+            opened.load()
+        if fmt is Format.PNG:
+            png.check_rows(image, opened)
+        profile, named = opened.info.get("icc_profile"), _code_points(image, fmt)
+        if fmt is Format.PNG and named:
+            profile = None  # the third edition: cICP goes first
+        picture = tiff.as_meant(opened) if fmt is Format.TIFF else opened.crop(box) if box else opened
+        picture = to_rgb(picture, profile if isinstance(profile, bytes) else None, named, target)
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
     return picture, width, height
 
 
-def _check(size: tuple[int, int], caps: Caps) -> None:
-    width, height = size
-    if max(size) > caps.side:
-        raise TooLargeError(f"a side of the picture is longer than {caps.side} pixels")
-    if width * height > caps.pixels:
-        raise TooLargeError(f"the picture has more than {caps.pixels} pixels")
-
-
-def _orientation(opened: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8. What is broken or lies beyond says nothing, and the pixels are read as they are."""
+def _opened(image: bytes, fmt: Format) -> Image.Image:
+    """Open a picture by its header. Raises `RefusedError` for a valid file of an unsupported kind."""
     try:
-        value = opened.getexif().get(_ORIENTATION)
-    except Exception:  # noqa: BLE001 - Pillow raises anything on broken metadata
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+        return Image.open(io.BytesIO(image), formats=[_PILLOW_FORMATS[fmt]])
+    except (UnidentifiedImageError, KeyError):
+        if fmt is Format.TIFF and (refused := tiff.what_is_not_read(image)):
+            raise refused from None
+        raise
 
 
-def _to_rgb(opened: Image.Image, profile: bytes | None, target: tuple[int, int]) -> Image.Image:
-    picture: Image.Image = opened
-    if picture.mode.startswith(("I", "F")):
-        picture = _to_eight_bits(picture)
-    if picture.mode in {"P", "PA", "1"} or "transparency" in picture.info:
-        # Shades between two palette entries exist only outside the palette.
-        picture = picture.convert("RGBA" if picture.mode == "PA" or "transparency" in picture.info else "RGB")
-    if picture.mode in {"LA", "La", "RGBa"}:
-        picture = picture.convert("RGBA")
-    if picture.size != target:
-        picture = picture.resize(target, Image.Resampling.BICUBIC, reducing_gap=None)
-    if profile and picture.mode in {"RGB", "RGBA", "CMYK", "L"}:
-        picture = _to_srgb(picture, profile)
-    if picture.mode == "RGBA":
-        picture = _on_paper(picture)
-    return picture.convert("RGB")
+def _code_points(image: bytes, fmt: Format) -> Cicp | None:
+    """The colour code points that the file names, apart from a profile."""
+    if fmt is Format.PNG:
+        return cicp.of_png(image)
+    if fmt in {Format.AVIF, Format.HEIC}:
+        return cicp.of_properties(bmff.primary_properties(image))
+    return None
 
 
-def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """Greys of 16 bits from the range of their format; of 32 bits and float from 0 to 1, 0 to 255 or what is there."""
-    # First, as Pillow finds no extrema of 16 bits in big endian.
-    greys = picture.convert("F")
-    low, high = greys.getextrema()
-    if not (isinstance(low, int | float) and isinstance(high, int | float) and isfinite(low) and isfinite(high)):
-        raise RefusedError("the picture's values are not numbers")
-    if picture.mode.startswith("I;16"):
-        low, high = 0, _white(picture, int(high))
-    elif low >= 0 and high <= 1:
-        low, high = 0, 1
-    elif low >= 0 and high <= 255:
-        low, high = 0, 255
-    span = (high - low) or 1
-    return greys.point(lambda value: value * (255 / span) - low * 255 / span).convert("L")
-
-
-def _white(picture: Image.Image, highest: int) -> int:
-    """Of a 16-bit grey: 65535, or what a TIFF says of itself as 12-bit cameras and scanners do, if no pixel is lighter."""
-    tags = getattr(picture, "tag_v2", {})
-    (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
-    match tags.get(_MAX_SAMPLE_VALUE):
-        case (int(value), *_) if max(highest, 1) <= value < 2**bits:
-            return value
-    return int(2**bits - 1)
-
-
-def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
-    """Colours as the profile means them. A broken profile is ignored, as browsers do."""
+def _orientation(opened: Image.Image, otherwise: int) -> int:
+    """The EXIF orientation, 1 to 8; `otherwise` if it is damaged or out of range."""
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return picture
-        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return picture
-    return converted if converted is not None else picture
-
-
-def _on_paper(picture: Image.Image) -> Image.Image:
-    """Lays a transparent picture on white, or on black where what is visible is itself nearly white."""
-    alpha = picture.getchannel("A")
-    if alpha.getextrema()[0] == 255:
-        return picture.convert("RGB")
-    visible = picture.convert("L").histogram(alpha.point(lambda value: 255 if value > 127 else 0))
-    mean = sum(level * count for level, count in enumerate(visible)) / (sum(visible) or 1)
-    paper = Image.new("RGBA", picture.size, "black" if mean >= _LIGHT else "white")
-    return Image.alpha_composite(paper, picture).convert("RGB")
+        # Not the `getexif` of the format's own class: a PNG's loads the pixels and hides damage.
+        value = Image.Image.getexif(opened).get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - Pillow raises anything on damaged metadata
+        return otherwise
+    return value if isinstance(value, int) and 1 <= value <= 8 else otherwise

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the decoder processes: one picture each, in order of lane. One that dies or overruns fails its own picture only."""
+"""A pool of decoder processes: one picture each, interactive lane first, groups of callers in turn.
+
+A crash or overrun fails only that picture.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Self
 
-from imagier_server.decode.decoder import Caps
+from imagier_server.call import CallContext, Lane
 from imagier_server.decode.formats import Format, sniff
 from imagier_server.decode.process import (
     DecoderCrashedError,
@@ -24,14 +26,16 @@ from imagier_server.decode.process import (
     DecoderUnavailableError,
     Scale,
 )
+from imagier_server.decode.refusals import Caps
 from imagier_server.errors import ImageTooLargeError, ImagierError, InternalError, InvalidImageError
 from imagier_server.logs import log
-from imagier_server.messages import Lane, Picture
+from imagier_server.messages import Picture
 from imagier_server.metrics import Metrics
-from imagier_server.timings import SHARED, Stage, process_clock, processor_time
+from imagier_server.timings import SHARED, Stage, cpu_time, process_clock
+from imagier_server.turns import Turns
 
 _UNKNOWN = "unknown"
-"""The format of what begins like none of ours."""
+"""The format label for unsupported files."""
 _FAILURES: tuple[type[ImagierError], ...] = (
     InvalidImageError,
     ImageTooLargeError,
@@ -47,7 +51,7 @@ _DEADLY = (DecoderCrashedError, DecoderOverrunError, DecoderInterruptedError, De
 class DecoderPool:
     """`size` decoder processes, replaced when they die. `async with` starts and stops them.
 
-    The callers that wait for one are bounded by admission.
+    Admission bounds the waiting callers.
     """
 
     def __init__(self, size: int, caps: Caps, memory: int, seconds: float, metrics: Metrics) -> None:
@@ -57,8 +61,7 @@ class DecoderPool:
         self._metrics = metrics
         self._size = size
         self._idle: list[DecoderProcess] = []
-        self._waiting: list[tuple[Lane, int, asyncio.Future[None]]] = []
-        self._tickets = itertools.count()
+        self._waiting: dict[Lane, Turns[asyncio.Future[None]]] = {lane: Turns() for lane in sorted(Lane)}
         self._free = size
         self._threads = ThreadPoolExecutor(size, "decode")
         metrics.decoders.set(size)
@@ -73,7 +76,7 @@ class DecoderPool:
             for _ in range(self._size):
                 self._idle.append(DecoderProcess(self._caps, self._memory))
             self._start_threads()
-            # All are closed in alike.
+            # All have the same sandbox.
             confinement, *_ = [await asyncio.to_thread(idle.confinement) for idle in self._idle]
         except BaseException as error:
             await self.__aexit__()
@@ -85,15 +88,15 @@ class DecoderPool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Every thread ends by itself: a decoder has a bounded time for its answer.
+        # Every thread ends by itself, because decoding has a time limit.
         await asyncio.to_thread(self._threads.shutdown)
         for idle in self._idle:
             idle.stop()
         self._idle.clear()
 
     def _start_threads(self) -> None:
-        """All of them, now: one that fails to start when first needed would keep its picture and its place. Raises RuntimeError."""
-        together = threading.Barrier(self._size)  # or the first would do the work of all
+        """Start all threads now: one that failed to start later would keep its picture and its permit. Raises RuntimeError."""
+        together = threading.Barrier(self._size)  # else the first thread would take all jobs
         try:
             for _ in range(self._size):
                 self._threads.submit(together.wait)
@@ -103,19 +106,20 @@ class DecoderPool:
 
     @property
     def pids(self) -> list[int]:
-        """Processes that wait for a picture."""
+        """Idle processes."""
         return [idle.pid for idle in self._idle]
 
-    async def decode(self, image: bytes, scale: Scale, lane: Lane) -> Picture:
-        """The upright picture at `scale` of its size. Raises an `InvalidImageError`, or what is no fault of the picture.
+    async def decode(self, image: bytes, scale: Scale, call: CallContext) -> Picture:
+        """Decode the upright picture at `scale` of its size. Raises `InvalidImageError`, or what is not the picture's fault.
 
-        A caller that goes away while waiting leaves the queue; while its picture is being decoded, the worker finishes alone.
+        A cancelled caller leaves the queue; a decode that has started runs to its end.
         """
         fmt: Format | None = None
         try:
             fmt = sniff(image)
-            await self._acquire(lane)
-            decoding = asyncio.get_running_loop().run_in_executor(self._threads, self._decode, image, fmt, scale)
+            await self._acquire(call)
+            # In a list that is emptied: a thread keeps its last arguments for a moment.
+            decoding = asyncio.get_running_loop().run_in_executor(self._threads, self._decode, [image], fmt, scale)
             decoding.add_done_callback(self._release)
             picture = await asyncio.shield(decoding)
         except ImagierError as error:
@@ -125,21 +129,28 @@ class DecoderPool:
         self._metrics.image_pixels.labels(fmt.value).observe(picture.width * picture.height)
         return picture
 
-    def _decode(self, image: bytes, fmt: Format, scale: Scale) -> Picture:
-        """In a thread. `_free` says that a worker is idle for each thread that runs."""
-        spent = self._metrics.cpu_seconds.labels(SHARED, Stage.DECODE.value).inc
+    def _decode(self, image: list[bytes], fmt: Format, scale: Scale) -> Picture:
+        """Decode in a thread; `_free` guarantees an idle worker for each running thread."""
+        taken = 0.0
+
+        def spent(seconds: float) -> None:
+            nonlocal taken
+            taken = seconds
+            self._metrics.cpu_seconds.labels(SHARED, Stage.DECODE.value).inc(seconds)
+
         with (
             self._metrics.decoders_busy.track_inprogress(),
             self._worker() as idle,
-            processor_time(spent, process_clock(idle.pid)),
+            cpu_time(spent, process_clock(idle.pid)),
         ):
-            return idle.decode(image, fmt, scale, self._seconds)
+            picture = idle.decode(image.pop(), fmt, scale, self._seconds)
+        return replace(picture, cpu_seconds=taken)
 
     @contextmanager
     def _worker(self) -> Iterator[DecoderProcess]:
         held = self._idle.pop()
         try:
-            if not held.alive:  # ended from outside while it was idle: no picture's fault
+            if not held.alive:  # killed from outside while idle: no picture's fault
                 held = self._replaced(held, "ENDED")
             yield held
         except ImagierError as error:
@@ -147,7 +158,7 @@ class DecoderPool:
                 held = self._replaced(held, error.reason)
             raise
         except Exception as error:
-            # A bug in the exchange: nobody knows what the worker would answer next.
+            # A bug in the protocol: the worker's state is unknown.
             held = self._replaced(held, InternalError.reason)
             raise InternalError from error
         finally:
@@ -159,29 +170,34 @@ class DecoderPool:
         log(logging.WARNING, "decoder replaced", reason=reason)
         return DecoderProcess(self._caps, self._memory)
 
-    async def _acquire(self, lane: Lane) -> None:
-        if self._free and not self._waiting:
+    async def _acquire(self, call: CallContext) -> None:
+        if self._free:
             self._free -= 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (lane, next(self._tickets), turn))
+        granted = asyncio.get_running_loop().create_future()
+        turns = self._waiting[call.lane]
+        turn = turns.add(call.caller.group, granted)
         try:
             with self._metrics.decoder_waiting.track_inprogress():
-                await turn
+                await granted
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            turns.leave(turn)
+            if granted.done() and not granted.cancelled():
                 self._pass_on()
             raise
 
     def _release(self, decoding: asyncio.Future[Picture]) -> None:
         if not decoding.cancelled():
-            decoding.exception()  # seen, whether or not its caller is still there
+            decoding.exception()  # retrieved, whether or not its caller is still there
         self._pass_on()
 
     def _pass_on(self) -> None:
-        while self._waiting:
-            turn = heapq.heappop(self._waiting)[2]
-            if not turn.done():
-                turn.set_result(None)
+        for turns in self._waiting.values():
+            while turn := turns.first():
+                if turn.item.done():  # its caller is gone
+                    turns.leave(turn)
+                    continue
+                turns.take(turn)
+                turn.item.set_result(None)
                 return
         self._free += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One decoder process, seen from the gateway: it has bounded times for each picture, and nothing that it says is believed."""
+"""The gateway's side of one decoder process: time limits for each picture, and no trust in its answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from imagier_server.decode import worker
 from imagier_server.decode.confinement import Confinement
-from imagier_server.decode.decoder import Caps
 from imagier_server.decode.formats import Format
+from imagier_server.decode.refusals import Caps
 from imagier_server.errors import Code, ImageTooLargeError, ImagierError, InvalidImageError
 from imagier_server.messages import Picture
 from imagier_server.timings import process_clock
@@ -28,28 +28,28 @@ Scale = Callable[[int, int], float]
 
 _START_SECONDS = 60.0
 _PATIENCE = 2
-"""Seconds by the clock for each of processor time: a decoder shares its machine."""
+"""Wall time limit per second of CPU time: a decoder shares its machine."""
 _END_SECONDS = 1.0
-"""From a decoder's last word until the kernel says how it ended."""
+"""Seconds to wait for the exit status after a decoder's socket closes."""
 _LENGTH = struct.Struct("!i")
 _LONGEST_WORD = 256
-"""Bytes of any answer but the pixels."""
+"""Maximum bytes of an answer without pixels."""
 
 
 class DecoderCrashedError(InvalidImageError):
-    """The decoder died of this picture."""
+    """The decoder crashed on this picture."""
 
     reason = "DECODER_CRASHED"
 
 
 class DecoderOverrunError(InvalidImageError):
-    """The decoder took too much processor time over this picture."""
+    """The decoder exceeded its CPU time on this picture."""
 
     reason = "DECODER_OVERRUN"
 
 
 class DecoderUnavailableError(ImagierError):
-    """A new decoder does not start: the machine lacks something, and the picture is not to blame."""
+    """No decoder process could be started; not the picture's fault."""
 
     code = Code.UNAVAILABLE
     reason = "DECODER_UNAVAILABLE"
@@ -57,7 +57,7 @@ class DecoderUnavailableError(ImagierError):
 
 
 class DecoderInterruptedError(ImagierError):
-    """The decoder was killed from outside, or the machine did not let it work: the picture is not to blame."""
+    """The decoder was killed from outside or got too little CPU time; not the picture's fault."""
 
     code = Code.UNAVAILABLE
     reason = "DECODER_INTERRUPTED"
@@ -65,7 +65,7 @@ class DecoderInterruptedError(ImagierError):
 
 
 class DecoderProcess:
-    """Starts at once, and is ready a little later. Used by one thread at a time. Raises `DecoderUnavailableError`."""
+    """Starts the process, which is ready a little later. For one thread at a time. Raises `DecoderUnavailableError`."""
 
     def __init__(self, caps: Caps, memory: int) -> None:
         self._caps = caps
@@ -76,43 +76,43 @@ class DecoderProcess:
                 descriptor = theirs.fileno()
                 arguments = [str(number) for number in (descriptor, memory, caps.pixels, caps.side)]
                 self._process = subprocess.Popen(
-                    # -P: what lies in the working directory is nobody's module.
+                    # -P: never import from the working directory.
                     [sys.executable, "-P", "-m", worker.__name__, *arguments],
                     pass_fds=[descriptor],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # a codec's complaint may quote the picture
+                    stderr=subprocess.DEVNULL,  # a codec's message may quote the picture
                     env={"OMP_NUM_THREADS": "1"},
                 )
                 self._socket = ours.dup()
         except OSError as error:
-            raise DecoderUnavailableError("no decoder starts") from error
+            raise DecoderUnavailableError("no decoder process could be started") from error
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """False if it has ended by itself, or was ended from outside."""
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def confinement(self) -> Confinement:
-        """How well it is closed in. Blocks until it is; raises `DecoderUnavailableError` if it never will be."""
+        """Return the active sandbox, blocking until it is set up. Raises `DecoderUnavailableError` if the process fails."""
         if self._confinement is None:
             self._deadline, self._budget = time.monotonic() + _START_SECONDS, math.inf
             try:
                 said = worker.CONFINEMENT.unpack(self._receive(worker.CONFINEMENT.size))
             except (EOFError, OSError, struct.error) as error:
-                raise DecoderUnavailableError("no decoder starts") from error
+                raise DecoderUnavailableError("no decoder process could be started") from error
             self._confinement = Confinement(*said)
         return self._confinement
 
     def decode(self, image: bytes, fmt: Format, scale: Scale, seconds: float) -> Picture:
-        """Blocks for `seconds` of the decoder's processor time, `_PATIENCE` times as long by the clock, at most.
+        """Decode one picture, within `seconds` of CPU time and `_PATIENCE` times as much wall time.
 
-        After a crash, an overrun or an interruption it must be stopped; after a refusal it is fit for the next one.
+        After a crash, overrun or interruption the process must be stopped; after a refusal it can go on.
         """
         self.confinement()
         self._deadline = time.monotonic() + _PATIENCE * seconds
@@ -121,15 +121,15 @@ class DecoderProcess:
             return self._exchange(image, fmt, scale)
         except TimeoutError as error:
             if self._spent() >= self._budget:
-                raise DecoderOverrunError(f"decoding took more than {seconds:g} seconds of processor time") from error
-            raise DecoderInterruptedError("the decoder was kept from its work") from error
+                raise DecoderOverrunError(f"decoding took more than {seconds:g} seconds of CPU time") from error
+            raise DecoderInterruptedError("the decoder got too little CPU time: the machine is overloaded") from error
         except (EOFError, OSError, struct.error) as error:
             if self._killed():
-                raise DecoderInterruptedError("the decoder was killed from outside") from error
+                raise DecoderInterruptedError("the decoder process was killed from outside") from error
             raise DecoderCrashedError("the decoder crashed on this picture") from error
 
     def stop(self) -> None:
-        """Ends the process, whatever it does."""
+        """Kill the process."""
         self._socket.close()
         with suppress(ProcessLookupError):
             self._process.kill()
@@ -149,7 +149,7 @@ class DecoderProcess:
         return Picture(np.frombuffer(pixels.toreadonly(), np.uint8).reshape(rows, columns, 3), width, height)
 
     def _size(self, expected: bytes, most_wide: int, most_high: int) -> tuple[int, int]:
-        """The (width, height) that an answer of the expected kind carries. Raises the refusal that came instead."""
+        """Return the (width, height) in an answer of the expected kind. Raises the refusal that came instead."""
         answer = bytes(self._receive(_LONGEST_WORD))
         kind, rest = answer[:1], answer[1:]
         if kind == worker.TOO_LARGE:
@@ -157,7 +157,7 @@ class DecoderProcess:
         if kind == worker.REFUSED:
             raise InvalidImageError(rest.decode("ascii", "replace"))
         if kind == worker.BROKEN:
-            raise InvalidImageError("the picture file is broken, cut short, or of a kind that is not read")
+            raise InvalidImageError("the picture file is damaged, truncated or of an unsupported kind")
         if kind != expected:
             raise OSError("not the answer expected")
         width, height = worker.SIZE.unpack(rest)
@@ -165,7 +165,7 @@ class DecoderProcess:
             raise OSError("a size that is not allowed")
         return width, height
 
-    # The frames of `multiprocessing.connection`, which knows no deadline: a read could take for ever, byte by byte.
+    # Frames as in `multiprocessing.connection`, which has no deadlines: a read could take for ever, byte by byte.
 
     def _send(self, message: bytes) -> None:
         for part in (_LENGTH.pack(len(message)), message):
@@ -194,18 +194,18 @@ class DecoderProcess:
         return data
 
     def _left(self) -> float:
-        """Seconds until one of the times may have run out. Raises `TimeoutError` when one has."""
+        """Seconds until one of the limits may be reached. Raises `TimeoutError` when one is."""
         left = min(self._deadline - time.monotonic(), self._budget - self._spent())
         if left <= 0:
             raise TimeoutError
-        return max(left, 0.01)  # a decoder that sleeps on its last bit of processor time is not watched without pause
+        return max(left, 0.01)  # no busy loop while a decoder sleeps just below its limit
 
     def _spent(self) -> float:
-        """The process's seconds of processor time. Raises OSError if it is gone."""
+        """The process's CPU time in seconds. Raises OSError if it has exited."""
         return time.clock_gettime(process_clock(self.pid))
 
     def _killed(self) -> bool:
-        """Whether it was ended by SIGKILL, which no codec and no limit of ours sends: an operator or a machine out of memory."""
+        """Whether it died of SIGKILL, which no codec and no limit of ours sends: an operator or the out-of-memory killer does."""
         with suppress(subprocess.TimeoutExpired):
             return self._process.wait(_END_SECONDS) == -signal.SIGKILL
         return False

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that decodes: `python -m imagier_server.decode.worker SOCKET_FD MEMORY PIXELS SIDE`. It ends with its socket.
 
-First it closes itself in and says how well. Then one picture at a time, in frames of `multiprocessing.connection`: format and
-file in; size out; scale in; pixels or a refusal out. Nothing is unpickled: a worker taken over by a picture gains nothing.
+First it sandboxes itself and reports how. Then it decodes one picture at a time, in frames of `multiprocessing.connection`: format
+and file in; size out; scale in; pixels or a refusal out. Nothing is unpickled, so a compromised worker gains nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from imagier_server.decode.confinement import confine, limit
-from imagier_server.decode.decoder import Caps, RefusedError, TooLargeError, decode, load_codecs
+from imagier_server.decode.decoder import decode, load_codecs
 from imagier_server.decode.formats import Format
+from imagier_server.decode.refusals import Caps, RefusedError, TooLargeError
 
 CONFINEMENT = struct.Struct("!B?")
 """Landlock's version, and whether system calls are filtered."""
@@ -26,7 +27,7 @@ HEADER, PIXELS, REFUSED, TOO_LARGE, BROKEN = b"h", b"p", b"r", b"t", b"b"
 
 
 def serve(connection: Connection, caps: Caps) -> None:
-    """Answers until the gateway closes its end."""
+    """Serve until the gateway closes its end."""
 
     def scale(width: int, height: int) -> float:
         connection.send_bytes(HEADER + SIZE.pack(width, height))
@@ -46,8 +47,8 @@ def serve(connection: Connection, caps: Caps) -> None:
         except RefusedError as error:
             answer = (REFUSED + str(error).encode(),)
         except MemoryError:
-            answer = (TOO_LARGE + b"the picture needs more memory than a decoder may take",)
-        except Exception:  # noqa: BLE001 - Pillow raises anything on a broken file, and its text may quote the file
+            answer = (TOO_LARGE + b"the picture needs more memory than decode_memory (IMAGIER_DECODE_MEMORY)",)
+        except Exception:  # noqa: BLE001 - Pillow raises anything on a damaged file, and its text may quote the file
             answer = (BROKEN,)
         for frame in answer:
             connection.send_bytes(frame)
@@ -56,7 +57,7 @@ def serve(connection: Connection, caps: Caps) -> None:
 
 def main() -> None:
     """Confines the process, then serves."""
-    # A terminal and systemd tell every process to end; the gateway has pictures under way, and ends its decoders itself.
+    # A terminal and systemd signal every process; the gateway drains first, and then ends its decoders itself.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     descriptor, memory, pixels, side = (int(argument) for argument in sys.argv[1:])
@@ -66,7 +67,7 @@ def main() -> None:
     confined = confine()
     connection.send_bytes(CONFINEMENT.pack(confined.landlock, confined.seccomp))
     with suppress(EOFError, ConnectionError):  # the gateway has closed its end
-        serve(connection, Caps(pixels=pixels, side=side))
+        serve(connection, Caps(pixels, side, memory))
 
 
 if __name__ == "__main__":

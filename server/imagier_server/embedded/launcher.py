@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Becomes Triton, after leaving a guard behind that ends and removes whatever the two leave when one of them is killed.
+"""Replaces itself by Triton, after forking a guard that cleans up when Triton or the gateway is killed.
 
 Run by path, so that nothing of the gateway is imported: `python launcher.py STARTER_PID FOLDER LOCK TRITONSERVER ARGUMENT...`
 """
@@ -7,14 +7,27 @@ Run by path, so that nothing of the gateway is imported: `python launcher.py STA
 import ctypes
 import fcntl
 import os
+import resource
 import select
 import shutil
 import signal
+import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# linux/prctl.h, linux/seccomp.h
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4  # without it, older kernels slow down whatever is filtered
+SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
+# Classic BPF (linux/bpf_common.h): load a word, jump if equal, return. Offsets in struct seccomp_data.
+LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
+NUMBER, ARCHITECTURE = 0, 4
+# By machine: the architecture as the kernel's audit calls it, the numbers of the system calls seccomp and fchmod.
+SYSTEM_CALLS = {"x86_64": (0xC000003E, 317, 91), "aarch64": (0xC00000B7, 277, 52)}
+
+CORE_BYTES = 1  # no core dump; imagier_server/rights.py says why it is not 0
 GRACE_SECONDS = 15  # from the starter's end to Triton's; a little longer than Triton's own --exit-timeout-secs
 
 
@@ -23,6 +36,7 @@ def launch(starter: int, folder: str, lock: int, command: list[str]) -> None:
 
     A process of its own, because code between fork and exec of a process with threads may deadlock.
     """
+    keep_private()
     # Asked before the fork: the parent of a guard that runs late may be process 1, and killpg(1) kills everything.
     triton = os.getpid()
     ends = os.pidfd_open(starter), os.pidfd_open(triton)
@@ -36,11 +50,38 @@ def launch(starter: int, folder: str, lock: int, command: list[str]) -> None:
     os.execv(command[0], command)  # noqa: S606
 
 
+def keep_private() -> None:
+    """Let no other user read what this process creates, or Triton, or its model instances; let none dump core or gain privileges.
+
+    Boost, in Triton's Python backend, makes shared memory readable to all: it creates a region and then undoes the mask with
+    fchmod. So fchmod changes nothing here, and says that it has. Where the kernel lacks seccomp, the regions are closed after
+    the start.
+    """
+    os.umask(0o077)
+    with suppress(ValueError):  # already lower
+        resource.setrlimit(resource.RLIMIT_CORE, (CORE_BYTES, CORE_BYTES))
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    architecture, seccomp, fchmod = SYSTEM_CALLS[os.uname().machine]
+    lines = [
+        (LOAD, 0, 0, ARCHITECTURE),
+        (JUMP_EQUAL, 0, 3, architecture),
+        (LOAD, 0, 0, NUMBER),
+        (JUMP_EQUAL, 0, 1, fchmod),
+        (RETURN, 0, 0, SECCOMP_RET_ERRNO | 0),
+        (RETURN, 0, 0, SECCOMP_RET_ALLOW),
+    ]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+    # struct sock_fprog: an unsigned short, padding, a pointer.
+    header = struct.pack("@HP", len(lines), ctypes.addressof(program))
+    libc.syscall(seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, header)
+
+
 def guard(starter_end: int, triton_end: int, triton: int, folder: str) -> None:
     """Wait until Triton ends; kill what it leaves running, and remove its folder and regions once nobody holds the lock.
 
-    Triton's model instances are processes that look out for its end themselves, but not while they load; and one that ends while
-    it holds a mutex in shared memory leaves them waiting for ever.
+    Triton's model processes watch for its end themselves, but not while they load; and a process that dies holding a mutex in
+    shared memory leaves them waiting for ever.
     """
     os.setsid()  # out of the group that is killed
     select.select([starter_end, triton_end], [], [])

@@ -6,22 +6,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
-import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from imagier_server import no_telemetry
+from imagier_server.embedded import model_processes
 from imagier_server.embedded.scratch import Scratch, scratch
+from imagier_server.embedded.triton_log import TritonLog, explain, failures, open_log, reason
 from imagier_server.embedded.wheel import TRITON_VERSION, EmbeddedError, Wheel, find
 
 logger = logging.getLogger(__name__)
@@ -32,38 +33,44 @@ HOST = "127.0.0.1"
 EXIT_TIMEOUT_SECONDS = 10  # what Triton gives requests in flight
 KILL_SECONDS = EXIT_TIMEOUT_SECONDS + 5
 PROGRESS_SECONDS = 2.0
-START_ATTEMPTS = 3  # another process may take a port between our choice and Triton's use of it
-# Of each model instance's shared memory. Batches pass through it; it grows when one does not fit, and never shrinks.
-SHM_BYTES = 4 << 20
+# Another process may take the port before Triton does; and on a busy machine Triton sometimes aborted at its start over
+# a lock in shared memory (boost::interprocess::lock_exception).
+START_ATTEMPTS = 3
+# Of each model instance's shared memory, taken at the start. Batches pass through it; it grows when one does not fit, and never
+# shrinks. The largest take 4 MiB in and out (a detector's canvas of 1024 pixels square, 16 pictures of the tagger), and up to
+# three times as much was seen, for the results of one are still there when the next comes. So it does not grow while in use.
+SHM_BYTES = 16 << 20
 # For a model instance's process to load its graph. On a busy machine Triton's own 30 s are too few, and it then waits for ever
 # for the end of a process that waits for it.
 STUB_SECONDS = 600
-LOG_BYTES = 1 << 20  # a start writes some kilobytes
+STUCK_SECONDS = 3.0  # Triton starts some model instances twice, so a single exit is harmless
+# Variables that Triton inherits: paths of the system, CUDA and Python packages, locale, threads, memory allocation, and Triton's
+# own. All others may hold secrets.
+NEEDED = {"HOME", "LANG", "TZ", "TMPDIR", "LD_PRELOAD", "GLIBC_TUNABLES", "NVIDIA_TF32_OVERRIDE"}
+NEEDED_PREFIXES = ("LC_", "CUDA_", "OMP_", "MALLOC_", "PYTHON", "TRITONSERVER_")
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedTriton:
     """A running Triton, ready: every model loaded and warm."""
 
-    grpc_address: str  # "127.0.0.1:PORT"
+    grpc_address: str  # "unix:PATH", for gRPC's channels; only this user can connect to it
     metrics_address: str  # "127.0.0.1:PORT" of its Prometheus metrics
     pid: int
     process: asyncio.subprocess.Process = field(repr=False)
+    log: TritonLog = field(repr=False)
 
     async def wait(self) -> int:
-        """Return Triton's exit status when it ends, whoever ended it; negative: the signal that did. May be awaited often."""
+        """Return Triton's exit status when it exits; negative for a signal. May be awaited repeatedly."""
         return await self.process.wait()
 
+    def kill(self) -> None:
+        """End Triton at once; its model processes follow."""
+        _signal(self.process, signal.SIGKILL)
 
-@dataclass(frozen=True, slots=True)
-class TritonLog:
-    """The file that Triton writes to, and where this run begins in it."""
-
-    file: BinaryIO
-    begin: int
-
-    def text(self) -> str:
-        return os.pread(self.file.fileno(), LOG_BYTES, self.begin).decode(errors="replace")
+    def last_words(self) -> list[str]:
+        """The last warnings and errors of its log. They hold no picture data."""
+        return self.log.end()
 
 
 @asynccontextmanager
@@ -72,32 +79,43 @@ async def start(
     log_dir: Path | None = None,
     models: Sequence[str] | None = None,
     on_progress: Callable[[str], None] = lambda _: None,
+    configs: Mapping[str, str] = MappingProxyType({}),
+    grpc_port: tuple[str, int] | None = None,
 ) -> AsyncIterator[EmbeddedTriton]:
     """Run Triton on the models named (None: all that have a graph) for the time of the `async with`.
 
-    It ends with this process in any case. The thread that enters must live as long as the engine: the kernel ends Triton with it.
-    Triton's log goes to `log_dir`, or is kept only while it runs. Raises EmbeddedError: this machine cannot run it, a model is
-    missing or does not load.
+    Triton ends with this process in any case, and with the thread that enters. Its log goes to `log_dir`, or is deleted at the
+    end. `configs` replace the config.pbtxt of the models that they name. Raises EmbeddedError if this machine cannot run it, or
+    a model is missing or does not load.
+
+    Tests and benchmarks with a separate gateway process pass a `grpc_port` (IP address, port), to which any user of the
+    machine can connect; the server itself never does.
     """
     wheel = find()
     with scratch() as place:
-        names = compose(place.path, wheel, model_repository, models)
+        names = compose(place.path, wheel, model_repository, models, configs)
         with open_log(log_dir or place.path) as log:
-            engine = await _start(wheel, place, log, len(names), on_progress)
-        logger.info(
-            "embedded Triton %s (older than the security fixes of 2025) listens on loopback only: gRPC %s, metrics %s",
-            TRITON_VERSION,
-            engine.grpc_address,
-            engine.metrics_address,
-        )
-        try:
-            yield engine
-        finally:
-            await _stop(engine.process)
+            engine = await _start(wheel, place, log, len(names), on_progress, grpc_port)
+            logger.info(
+                "embedded Triton %s (older than the security fixes of 2025) serves gRPC to this user only: %s; metrics %s",
+                TRITON_VERSION,
+                engine.grpc_address,
+                engine.metrics_address,
+            )
+            try:
+                yield engine
+            finally:
+                await _stop(engine.process)
 
 
-def compose(folder: Path, wheel: Wheel, model_repository: Path, models: Sequence[str] | None) -> list[str]:
-    """Fill `folder` with links: `backends/` of Triton's and our parts, `models/` chosen, `lib/`. Returns the models' names."""
+def compose(
+    folder: Path,
+    wheel: Wheel,
+    model_repository: Path,
+    models: Sequence[str] | None,
+    configs: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Fill `folder` with links: `backends/` (Triton's and ours), the chosen `models/`, `lib/`. Returns the models' names."""
     chosen = (
         sorted(path.parents[1].name for path in model_repository.glob("*/1/model.onnx"))
         if models is None
@@ -108,8 +126,17 @@ def compose(folder: Path, wheel: Wheel, model_repository: Path, models: Sequence
         raise EmbeddedError(
             f"No {', '.join(missing) or 'model'} in {model_repository}: run `imagier models install` first."
         )
-    links = {folder / "models" / name: (model_repository / name).resolve() for name in chosen}
-    # Triton refuses a library that a link leads out of its backend's folder, so there the folder is the link.
+    links = {folder / "models" / name: (model_repository / name).resolve() for name in chosen if name not in configs}
+    for name in set(chosen) & configs.keys():
+        model = folder / "models" / name
+        model.mkdir(parents=True)
+        (model / "config.pbtxt").write_text(configs[name], "utf-8")
+        links |= {
+            model / part.name: part.resolve()
+            for part in (model_repository / name).iterdir()
+            if part.name != "config.pbtxt"
+        }
+    # Triton refuses a linked library outside its backend's folder, so the folder itself is the link.
     links[folder / "backends" / "python"] = wheel.python_backend
     for part in (MODEL, wheel.stub, wheel.python_backend / "triton_python_backend_utils.py"):
         links[folder / "backends" / "onnxruntime" / part.name] = part
@@ -121,22 +148,21 @@ def compose(folder: Path, wheel: Wheel, model_repository: Path, models: Sequence
     return chosen
 
 
-@contextmanager
-def open_log(folder: Path) -> Iterator[TritonLog]:
-    """Append to `folder`/triton.log, which only its owner may read."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "triton.log", "a+b", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        yield TritonLog(file, file.seek(0, os.SEEK_END))
+def private_socket(place: Scratch) -> tuple[str, int]:
+    """The Unix socket for Triton's gRPC, in a folder that no other user can enter.
+
+    Triton appends a port to any address, so the socket is the file `grpc:1`.
+    """
+    return f"unix:{place.path / 'grpc'}", 1
 
 
-def command(wheel: Wheel, place: Scratch, grpc_port: int, metrics_port: int) -> list[str]:
-    """Triton's command line: loopback, no HTTP, nothing that changes models, reads client memory or traces."""
-    # What only an operator needs is locked with a key that nobody has: this release cannot switch it off.
-    unused = "shared-memory,model-repository,trace,logging"
+def command(wheel: Wheel, place: Scratch, grpc_port: tuple[str, int], metrics_port: int) -> list[str]:
+    """Triton's command line, which every user of the machine can read: it holds no secret. No HTTP but the metrics on loopback."""
+    address, port = grpc_port
     return [
         str(wheel.server),
-        f"--id={place.path.name}",
         f"--model-repository={place.path / 'models'}",
+        # Triton's gRPC API needs no key, because only this user can connect; and a key here would be readable by all.
         "--model-control-mode=none",
         "--disable-auto-complete-config",
         "--strict-readiness=true",
@@ -148,9 +174,8 @@ def command(wheel: Wheel, place: Scratch, grpc_port: int, metrics_port: int) -> 
         f"--backend-config=python,shm-growth-byte-size={SHM_BYTES}",
         f"--backend-config=python,stub-timeout-seconds={STUB_SECONDS}",
         "--allow-http=false",
-        f"--grpc-address={HOST}",
-        f"--grpc-port={grpc_port}",
-        f"--grpc-restricted-protocol={unused}:nobody={secrets.token_hex(16)}",
+        f"--grpc-address={address}",
+        f"--grpc-port={port}",
         f"--metrics-address={HOST}",
         f"--metrics-port={metrics_port}",
         "--log-verbose=0",
@@ -158,21 +183,29 @@ def command(wheel: Wheel, place: Scratch, grpc_port: int, metrics_port: int) -> 
 
 
 def environment(inherited: dict[str, str], wheel: Wheel, place: Scratch) -> dict[str, str]:
-    """Ours, with Triton's libraries, and this interpreter first on PATH: the stub imports the packages of the first python3."""
+    """Triton's environment: what it needs of ours, and its libraries. This interpreter is first on PATH, for the stub's imports."""
     libraries = [str(wheel.libraries), str(place.path / "lib"), inherited.get("LD_LIBRARY_PATH", "")]
     path = [str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
     return {
-        **inherited,
+        **{name: value for name, value in inherited.items() if name in NEEDED or name.startswith(NEEDED_PREFIXES)},
+        **no_telemetry.VARIABLES,
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
         "PATH": os.pathsep.join(path),
     }
 
 
 async def _start(
-    wheel: Wheel, place: Scratch, log: TritonLog, models: int, on_progress: Callable[[str], None]
+    wheel: Wheel,
+    place: Scratch,
+    log: TritonLog,
+    models: int,
+    on_progress: Callable[[str], None],
+    grpc_port: tuple[str, int] | None,
 ) -> EmbeddedTriton:
-    for _ in range(START_ATTEMPTS):
-        grpc_port, metrics_port = _free_ports(2)
+    address, port = grpc_port or private_socket(place)
+    for attempt in range(1, START_ATTEMPTS + 1):
+        log = log.from_here()
+        metrics_port = _free_port()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-IS",
@@ -180,49 +213,47 @@ async def _start(
             str(os.getpid()),
             str(place.path),
             str(place.lock),
-            *command(wheel, place, grpc_port, metrics_port),
+            *command(wheel, place, (address, port), metrics_port),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log.file,
             stderr=log.file,
             env=environment(dict(os.environ), wheel, place),
-            # The model instances look for modules where they run; beside somebody's pictures may lie anything.
+            # Model processes import from their working directory, which must therefore be ours.
             cwd=place.path,
             pass_fds=(place.lock,),
             start_new_session=True,  # a Ctrl-C at the terminal is the gateway's to handle
         )
-        engine = EmbeddedTriton(f"{HOST}:{grpc_port}", f"{HOST}:{metrics_port}", process.pid, process)
+        engine = EmbeddedTriton(f"{address}:{port}", f"{HOST}:{metrics_port}", process.pid, process, log)
         try:
-            if await _ready(engine, place.path.name, log, models, on_progress):
+            if await _ready(engine, models, on_progress):
                 place.close_regions()
                 return engine
         except BaseException:
             await _stop(process)
             raise
-        await _stop(process)
-        if "already in use" not in log.text():
+        status = await _stop(process)
+        place.remove_regions()
+        if attempt == START_ATTEMPTS or not _may_start_next_time(status, log.text()):
             break
+        logger.warning("the embedded Triton ended while it started (%s): it is started again", reason(status))
     raise EmbeddedError(f"The embedded Triton ended while it started: {explain(log.text())}")
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+def _may_start_next_time(status: int, log: str) -> bool:
+    """Whether another start may help: the port was taken, or a signal ended Triton. A broken model stays broken."""
+    return "already in use" in log or (status < 0 and not failures(log))
 
 
-async def _ready(
-    engine: EmbeddedTriton, server_id: str, log: TritonLog, models: int, on_progress: Callable[[str], None]
-) -> bool:
-    """True when Triton reports every model ready, False when it has ended. Its ports open after the last model only.
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        return int(free.getsockname()[1])
 
-    Another server that took the port meanwhile may be ready too: only ours knows its id.
-    """
+
+async def _ready(engine: EmbeddedTriton, models: int, on_progress: Callable[[str], None]) -> bool:
+    """Wait until Triton reports every model ready (True) or exits (False). It listens only after the last model."""
     began = told = time.monotonic()
+    stuck: dict[int, float] = {}
     options = [
         ("grpc.enable_http_proxy", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
@@ -230,36 +261,36 @@ async def _ready(
     ]
     async with grpc.aio.insecure_channel(engine.grpc_address, options=options) as channel:
         health = health_pb2_grpc.HealthStub(channel)
-        # Its request is empty, and its answer holds the id: no need of Triton's own messages.
-        metadata = channel.unary_unary("/inference.GRPCInferenceService/ServerMetadata", None, None)
         while engine.process.returncode is None:
+            now = time.monotonic()
+            stuck = {pid: stuck.get(pid, now) for pid in model_processes.stuck(engine.pid)}
+            if any(now - since > STUCK_SECONDS for since in stuck.values()):
+                engine.kill()  # Triton may wait for that process for ever
+                raise EmbeddedError("A process of the embedded Triton ended or was stopped while a model loaded.")
             with suppress(grpc.aio.AioRpcError):
-                ours = server_id.encode() in await metadata(b"", timeout=1.0)
                 reply = await health.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
-                if ours and reply.status == health_pb2.HealthCheckResponse.SERVING:
+                if reply.status == health_pb2.HealthCheckResponse.SERVING:
                     return True
             if time.monotonic() - told >= PROGRESS_SECONDS:
                 told = time.monotonic()
-                loaded = log.text().count("successfully loaded '")
+                loaded = engine.log.text().count("successfully loaded '")
                 on_progress(f"Triton: {loaded} of {models} models loaded, {told - began:.0f} s")
             await asyncio.sleep(0.1)
     return False
 
 
-def explain(log: str) -> str:
-    r"""What Triton's log says of the models that failed, one line each; else its last lines.
-
-    A line of it: `E1121 04:41:35.729828 13154 model_lifecycle.cc:642] "failed to load 'tiny' version 1: Internal: text\n\nAt:..."`
-    """
-    failures = re.findall(r"\"(failed to load '.+?' version .+?)(?:\\n|\"$)", log, re.MULTILINE)
-    return "; ".join(dict.fromkeys(failures)) or "\n".join(log.splitlines()[-10:]) or "its log is empty"
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.terminate()
+async def _stop(process: asyncio.subprocess.Process) -> int:
+    _signal(process, signal.SIGTERM)
     with suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), KILL_SECONDS)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # Triton if it hangs, and stubs that outlived it
-    await process.wait()
+        os.killpg(process.pid, signal.SIGKILL)  # Triton if it hangs, and any surviving stubs
+    return await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    # Not `Process.send_signal`: before Python 3.12.8 and 3.13.1 it may reap a child that has just exited, and the exit status,
+    # which tells why Triton ended, is lost (python/cpython#127049).
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The embedded engine's private place: one folder in /dev/shm, beside the Python backend's regions, all under one name.
+"""The embedded engine's private folder in /dev/shm, with the same name prefix as the Python backend's regions.
 
-The folder is locked as long as the gateway, Triton or one of its stubs lives; what nobody locks was abandoned.
+The folder is locked while the gateway, Triton or a stub lives; an unlocked one is abandoned.
 """
 
 from __future__ import annotations
@@ -29,18 +29,23 @@ class Scratch:
 
     @property
     def region_prefix(self) -> str:
-        """What the names of the Python backend's shared memory regions must begin with."""
+        """Name prefix of the Python backend's shared memory regions."""
         return f"{self.path.name}-"
 
     def close_regions(self) -> None:
-        """Hide from other users of the machine what passes through the regions: the Python backend makes them readable to all."""
+        """Make the regions private, where the launcher could not do so at their creation (no seccomp)."""
         for region in _regions(self.path):
             region.chmod(0o600)
+
+    def remove_regions(self) -> None:
+        """Remove the shared memory that a dead Triton left."""
+        for region in _regions(self.path):
+            region.unlink(missing_ok=True)
 
 
 @contextmanager
 def scratch(root: Path = SHARED_MEMORY) -> Iterator[Scratch]:
-    """Make the folder, after removing what dead engines left; remove it and its regions at the end."""
+    """Create the folder, after removing abandoned ones; remove it and its regions at the end."""
     remove_abandoned(root)
     path, lock = _create(root)
     try:
@@ -51,9 +56,9 @@ def scratch(root: Path = SHARED_MEMORY) -> Iterator[Scratch]:
 
 
 def remove_abandoned(root: Path = SHARED_MEMORY) -> None:
-    """Remove the folders and regions of engines of which no process lives. Others' files are not touched.
+    """Remove the folders and regions of dead engines. Other users' files are not touched.
 
-    A lock needs no guess about process numbers, which are used again, and differ between containers that share /dev/shm.
+    Locks are reliable where process ids are not: those are reused, and differ between containers that share /dev/shm.
     """
     for path in root.glob(f"{PREFIX}*/"):
         with suppress(OSError):  # another user's, in use, or being removed by another gateway
@@ -84,7 +89,7 @@ def _remove(path: Path) -> None:
 
 
 def _regions(path: Path) -> Iterator[Path]:
-    """Ours alone: where everybody may make files, another user may have made one of such a name, or a link."""
+    """Our own regions: in a shared folder another user may have created a file or link with such a name."""
     for region in path.parent.glob(f"{path.name}-*"):
         with suppress(FileNotFoundError):
             status = region.lstat()

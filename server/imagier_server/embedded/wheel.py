@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""First stage of the embedded engine: what the nvidia-pytriton wheel brings, and whether it can run here."""
+"""First stage of the embedded engine: finds the nvidia-pytriton wheel's files and checks that they can run here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-TRITON_VERSION = "2.51.0"  # of nvidia-pytriton 0.7.0, which pyproject.toml pins
+TRITON_VERSION = "2.51.0"
+WHEEL_VERSION = "0.7.0"
+# Where `imagier engine install` puts the wheel's files: in this environment, beside its packages.
+FILES = Path(sys.prefix) / "share" / "imagier" / f"nvidia-pytriton-{WHEEL_VERSION}"
+NEWEST_PYTHON = (3, 13)
 MINIMUM_GLIBC = (2, 35)
 ARCHITECTURES = ("x86_64", "aarch64")
 
@@ -20,12 +24,12 @@ ELSEWHERE = "Use a Triton that runs already instead: `--engine HOST:PORT`."
 
 
 class EmbeddedError(Exception):
-    """The embedded Triton cannot run here, or did not come up. The text is for the person who starts the server."""
+    """The embedded Triton cannot run here, or did not start. The text is for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """Where the parts of Triton lie."""
+    """Paths of Triton's parts."""
 
     server: Path  # the tritonserver binary
     libraries: Path  # the folder of shared libraries that it and the stub need
@@ -39,17 +43,15 @@ def find() -> Wheel:
 
     Raises EmbeddedError with the way out: another platform, an old glibc, no wheel, no stub for this Python, no libpython.
     """
-    check_platform(platform.system(), platform.machine(), glibc_version())
-    spec = importlib.util.find_spec("pytriton")
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedError(f"The embedded Triton is not installed: `pip install 'imagier[embedded]'`. {ELSEWHERE}")
-    package = Path(spec.submodule_search_locations[0])
+    check_here()
+    package = FILES / "pytriton"
+    if not package.is_dir():
+        spec = importlib.util.find_spec("pytriton")  # somebody's own pip put it among the packages
+        if spec is None or not spec.submodule_search_locations:
+            raise EmbeddedError(f"The embedded Triton is not installed: `imagier engine install`. {ELSEWHERE}")
+        package = Path(spec.submodule_search_locations[0])
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stubs = package / "tritonserver" / "python_backend_stubs"
-    stub = stubs / python / "triton_python_backend_stub"
-    if not stub.exists():
-        known = ", ".join(sorted((path.name for path in stubs.iterdir()), key=lambda name: int(name.split(".")[1])))
-        raise EmbeddedError(f"The embedded Triton knows Python {known}; this is {python}. {ELSEWHERE}")
+    stub = package / "tritonserver" / "python_backend_stubs" / python / "triton_python_backend_stub"
     return Wheel(
         server=package / "tritonserver" / "bin" / "tritonserver",
         libraries=package.parent / "nvidia_pytriton.libs",
@@ -57,6 +59,17 @@ def find() -> Wheel:
         stub=stub,
         libpython=find_libpython(f"libpython{python}.so.1.0"),
     )
+
+
+def check_here() -> None:
+    """Raise EmbeddedError unless NVIDIA's binaries can run on this machine, with this Python."""
+    check_platform(platform.system(), platform.machine(), glibc_version())
+    version = sys.version_info[:2]
+    if version > NEWEST_PYTHON:
+        raise EmbeddedError(
+            f"The embedded Triton knows Python 3.11 to {NEWEST_PYTHON[0]}.{NEWEST_PYTHON[1]};"
+            f" this is {version[0]}.{version[1]}. {ELSEWHERE}"
+        )
 
 
 def check_platform(system: str, machine: str, glibc: tuple[int, int] | None) -> None:

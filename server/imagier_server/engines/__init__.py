@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engines of one gateway: where they are (`addresses`), which one is next (`balancer`), whether to try again (`budget`).
+"""The engines of one gateway: name resolution (`addresses`), load balancing (`balancer`), retry budget (`budget`).
 
-`pool` is what the rest of the gateway sees: one engine that does not fail while any of them works.
+The rest of the gateway sees `pool`: one engine that works as long as any of them does.
 """

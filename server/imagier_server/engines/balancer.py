@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which engine takes the next request: of those that have the model ready and do not fail at it, the least busy with ours."""
+"""Least-request load balancing over the engines that have the model ready and not ejected."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Candidate(Protocol):
-    """An engine as the balancer sees it; `in_flight` counts our own requests. `benched` are models that fail there."""
+    """An engine as the balancer sees it; `in_flight` counts our own requests, `ejected` lists models ejected there."""
 
     in_flight: int
     ready: Mapping[str, bool]
 
     @property
-    def benched(self) -> Collection[str]: ...
+    def ejected(self) -> Collection[str]: ...
 
 
 C = TypeVar("C", bound=Candidate)
 
 
 class Balancer(Generic[C]):
-    """Least outstanding requests; among equals they take turns. `update` when a candidate comes, goes or changes.
+    """Least request, ties round-robin. Call `update` when a candidate comes, goes or changes.
 
-    A candidate on which a model is benched takes that model's requests only where there is no other: the model may not be at fault
-    there, and a request that may fail is better than none.
+    An engine where the model is ejected gets requests only if there is no other: a request that may fail is better than none.
     """
 
     def __init__(self, models: Iterable[str]) -> None:
@@ -32,18 +31,18 @@ class Balancer(Generic[C]):
         self._turn = 0
 
     def update(self, candidates: Iterable[C]) -> None:
-        """Takes these from now on."""
+        """Replace the candidates."""
         candidates = tuple(candidates)
         for model in self._by_model:
             able = tuple(each for each in candidates if each.ready.get(model, False))
-            self._by_model[model] = tuple(each for each in able if model not in each.benched) or able
+            self._by_model[model] = tuple(each for each in able if model not in each.ejected) or able
 
     def has(self, model: str) -> bool:
         """True if any of them has the model ready."""
         return bool(self._by_model[model])
 
     def choose(self, model: str, but: C | None = None) -> C | None:
-        """The least loaded that has the model ready, other than `but`; `None` if there is none."""
+        """Return the least loaded candidate with the model ready, other than `but`; `None` if there is none."""
         able = self._by_model[model]
         self._turn += 1
         best = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many requests may be sent a second time, so that an outage does not double the load on what is left."""
+"""A retry budget, so that an outage does not double the load on the remaining engines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ _COST = 100
 
 
 class RetryBudget:
-    """A token bucket as in Finagle's RetryBudget: retries are at most `percent` of the requests, and `burst` beside.
+    """A token bucket as in Finagle's RetryBudget: retries are at most `percent` of the requests, plus `burst`.
 
-    The burst is there from the start and is refilled by requests: an engine that dies takes all that it worked on with it at once.
+    The burst is full at the start and refilled by requests: it covers an engine that dies with all its requests in flight.
     """
 
     def __init__(self, percent: int, burst: int) -> None:
@@ -18,11 +18,11 @@ class RetryBudget:
         self._tokens = self._most
 
     def earn(self) -> None:
-        """Counts a request."""
+        """Count a request."""
         self._tokens = min(self._most, self._tokens + self._percent)
 
     def spend(self) -> bool:
-        """Takes what one retry costs; False if there is not enough."""
+        """Pay for one retry; return False if the budget is exhausted."""
         if self._tokens < _COST:
             return False
         self._tokens -= _COST

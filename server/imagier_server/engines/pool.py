@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All engines as one: each request goes to the least loaded, and once more to another where the first has failed it."""
+"""All engines as one: least-request balancing, and one retry on another engine."""
 
 from __future__ import annotations
 
@@ -8,106 +8,28 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Protocol, Self
+from typing import Self
 
+from imagier_server.call import CallContext
 from imagier_server.engines.balancer import Balancer
 from imagier_server.engines.budget import RetryBudget
-from imagier_server.errors import EngineUnavailableError, InternalError, ModelUnavailableError
-from imagier_server.logs import log, logger
-from imagier_server.messages import Lane, Tensors
+from imagier_server.engines.endpoint import Endpoint, Engine, State
+from imagier_server.engines.health_check import HealthCheck
+from imagier_server.errors import EngineUnavailableError, InternalError, ModelFailedError, ModelUnavailableError
+from imagier_server.logs import log
+from imagier_server.messages import Tensors
 from imagier_server.metrics import Metrics
 
-_LOOK_SECONDS = 1.0
-_FIRST_EJECTION_SECONDS = 0.5
-_MAX_EJECTION_SECONDS = 4.0
-# What is left of a deadline must be worth another try.
+# The rest of the deadline that makes a retry worthwhile.
 _ROOM_SECONDS = 0.05
-# Looks in a row without an answer to anything, until an engine counts as hung; a single one may be slow on a busy machine.
-_HUNG = 2
-# Errors of one model in a row, until its engine may be the cause; a single picture may bring a few.
-_FAULTY = 5
-
-
-class Engine(Protocol):
-    """One engine. `look` raises TimeoutError where the answer takes too long; `close` fails what is under way."""
-
-    async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors: ...
-
-    async def look(self) -> Mapping[str, bool]: ...
-
-    async def close(self) -> None: ...
-
-
-class _Faults:
-    """The errors of one model on one engine since its last good answer there. The time is the event loop's."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.benchings = 0
-        self.benched_until = 0.0
-
-
-class _Member:
-    """One address. `epoch` counts ejections: what was sent before the last one says nothing about the engine of now.
-
-    `proven` are the models whose last answer was good, `faults` those whose last was an error.
-    One that has `left` the addresses is used until others have what it has; one that is `retired` takes no request any more.
-    """
-
-    def __init__(self, address: str, engine: Engine) -> None:
-        self.address = address
-        self.engine = engine
-        self.ready: Mapping[str, bool] = {}
-        self.in_flight = 0
-        self.failures = 0
-        self.unanswered = 0
-        self.epoch = 0
-        self.faults: dict[str, _Faults] = {}
-        self.proven: set[str] = set()
-        self.left = False
-        self.retired = False
-        self.woken = asyncio.Event()
-
-    @property
-    def has(self) -> set[str]:
-        """The models that are ready here."""
-        return {model for model, ready in self.ready.items() if ready}
-
-    @property
-    def benched(self) -> set[str]:
-        """The models that fail here and not elsewhere, for the time until they are tried again."""
-        now = _now()
-        return {model for model, faults in self.faults.items() if now < faults.benched_until}
-
-    @property
-    def failing(self) -> set[str]:
-        """The models that were benched here and have not given a good answer since."""
-        return {model for model, faults in self.faults.items() if faults.benchings}
-
-    @property
-    def up(self) -> bool:
-        return any(self.ready.values())
-
-    @property
-    def over(self) -> bool:
-        return self.retired and not self.in_flight
-
-    @property
-    def rest(self) -> float:
-        """Seconds until the next look. After the first failure there is none: most are a connection that ended."""
-        if self.up or self.retired:
-            return _LOOK_SECONDS
-        return _ejection(self.failures - 2) if self.failures >= 2 else 0.0
 
 
 class Engines:
-    """The engines at the addresses that `use` was given last. `async with` ends them.
+    """The engines at the latest addresses. `async with` closes them.
 
-    An engine is ejected when it does not answer, and admitted again after a look that finds models ready; each failure in a row
-    doubles the time until that look, as outlier ejection in Envoy does. One that is retired finishes what it has.
-
-    An engine that says it is ready and yet fails whatever it is given would be the least busy of all, and be given most. So a model
-    that fails many times in a row on one engine, while its last answer on another was good, is benched there for as long.
+    An engine that does not answer is ejected, and readmitted after a health check that finds models ready; each consecutive failure
+    doubles the time until that check. A model that fails on one engine is ejected there (`outlier_detection`). A draining engine
+    finishes its requests in flight.
     """
 
     def __init__(
@@ -117,13 +39,14 @@ class Engines:
         self._connect = connect
         self._budget = budget
         self._metrics = metrics
-        self._members: dict[str, _Member] = {}
-        self._lives: dict[_Member, asyncio.Task[None]] = {}
-        self._balancer = Balancer[_Member](self._models)
+        self._endpoints: dict[str, Endpoint] = {}
+        self._checks: dict[Endpoint, HealthCheck] = {}
+        self._lives: dict[Endpoint, asyncio.Task[None]] = {}
+        self._balancer = Balancer[Endpoint](self._models)
         self._changed = asyncio.Event()
         self.ready: Mapping[str, bool] = MappingProxyType(dict.fromkeys(self._models, False))
-        """Readiness by model: whether any engine has it, as of the last look or failure."""
-        self.troubled = asyncio.Event()
+        """Readiness by model: whether it works on any engine, as of the last check or answer."""
+        self.re_resolve = asyncio.Event()
         """Set when an engine fails: its address may be out of date."""
 
     async def __aenter__(self) -> Self:
@@ -135,199 +58,159 @@ class Engines:
         if self._lives:
             await asyncio.wait(self._lives.values())
 
-    def use(self, addresses: Collection[str]) -> None:
-        """Takes the engines at these 'HOST:PORT' from now on: connects to new ones, retires those left out.
+    def set_addresses(self, addresses: Collection[str]) -> None:
+        """Connect to new addresses; drain the engines at missing ones.
 
-        One left out that has a model ready serves until one of these has it ready, too, or until it fails: where all are replaced
-        at once, the new ones have not been asked yet. Without any address there is nothing to wait for.
+        A missing engine with a model ready serves until a listed one has that model, or until it fails: if all are replaced
+        at once, the new ones have not been checked yet. With no address at all, every engine drains at once.
         """
-        for address in sorted(set(addresses) - self._members.keys()):
-            member = self._members[address] = _Member(address, self._connect(address))
-            self._lives[member] = asyncio.create_task(self._live(member))
-            self._lives[member].add_done_callback(partial(self._forget, member))
-        for address, member in sorted(self._members.items()):
-            member.left = address not in addresses
+        for address in sorted(set(addresses) - self._endpoints.keys()):
+            endpoint = self._endpoints[address] = Endpoint(address, self._connect(address))
+            self._checks[endpoint] = HealthCheck(endpoint, self)
+            self._lives[endpoint] = asyncio.create_task(self._live(endpoint))
+            self._lives[endpoint].add_done_callback(partial(self._remove, endpoint))
+        for address, endpoint in sorted(self._endpoints.items()):
+            endpoint.leaving = address not in addresses
             if not addresses:
-                self._retire(member)
+                self._drain(endpoint)
         self._refresh()
 
-    async def infer(self, model: str, inputs: Tensors, *, lane: Lane, seconds: float) -> Tensors:
-        """Runs `model` on one engine, or on a second one if the first cannot be reached or has lost the model.
+    async def infer(self, model: str, inputs: Tensors, call: CallContext) -> Tensors:
+        """Run `model` on one engine; retry once if that engine is unreachable, lost the model or fails at it.
 
-        An inference changes nothing, so it may run twice; it does not where the deadline leaves no room or the budget is spent.
-        Raises as the engine does, and `ModelUnavailableError` or `EngineUnavailableError` at once if none has the model ready.
+        The retry goes to another engine; if no other has the model and its process died, to the same one, which may have another
+        process. There is no retry without time or budget left. Raises as the engine does, and `ModelUnavailableError` or
+        `EngineUnavailableError` at once if no engine has the model ready.
         """
-        member = self._balancer.choose(model)
-        if member is None:
+        endpoint = self._balancer.choose(model)
+        if endpoint is None:
             raise (
                 ModelUnavailableError(f"the model {model} is not ready")
-                if any(self.ready.values())
+                if any(each.up for each in self._endpoints.values())
                 else EngineUnavailableError("the inference engine does not answer")
             )
         self._budget.earn()
-        deadline = _now() + seconds
         try:
-            return await self._infer(member, model, inputs, lane, seconds)
-        except (EngineUnavailableError, ModelUnavailableError):
-            left = deadline - _now()
-            other = self._balancer.choose(model, but=member)
-            if other is None or left < _ROOM_SECONDS or not self._budget.spend():
+            return await self._infer(endpoint, model, inputs, call)
+        except (EngineUnavailableError, ModelUnavailableError) as error:
+            other = self._balancer.choose(model, but=endpoint)
+            if other is None and isinstance(error, ModelFailedError):
+                other = self._balancer.choose(model)
+            if other is None or call.seconds_left < _ROOM_SECONDS or not self._budget.spend():
                 self._metrics.engine_retries.labels("refused").inc()
                 raise
         self._metrics.engine_retries.labels("sent").inc()
-        return await self._infer(other, model, inputs, lane, left)
+        return await self._infer(other, model, inputs, call)
 
     async def wait_ready(self, models: Iterable[str]) -> None:
-        """Waits, for as long as it takes, until each of `models` is ready somewhere."""
+        """Wait, without a limit, until each of `models` is ready on some engine."""
         wanted = tuple(models)
         while not all(self.ready.get(model, False) for model in wanted):
             self._changed.clear()
             await self._changed.wait()
 
-    async def _infer(self, member: _Member, model: str, inputs: Tensors, lane: Lane, seconds: float) -> Tensors:
-        epoch = member.epoch
-        member.in_flight += 1
+    async def _infer(self, endpoint: Endpoint, model: str, inputs: Tensors, call: CallContext) -> Tensors:
+        epoch = endpoint.epoch
+        endpoint.in_flight += 1
         try:
-            outputs = await member.engine.infer(model, inputs, lane=lane, seconds=seconds)
-        except EngineUnavailableError:
-            if member.epoch == epoch:
-                self._eject(member)
-            raise
-        except ModelUnavailableError:
-            if member.epoch == epoch:
-                self._set_ready(member, {**member.ready, model: False})
-                member.woken.set()
-            raise
-        except InternalError:
-            if member.epoch == epoch:
-                self._count_fault(member, model)
+            outputs = await endpoint.engine.infer(model, inputs, call)
+        except (EngineUnavailableError, ModelUnavailableError, InternalError) as error:
+            if endpoint.epoch == epoch:
+                self._failed(endpoint, model, error)
             raise
         finally:
-            member.in_flight -= 1
-            if member.over:
-                member.woken.set()
-        member.unanswered = 0
-        if member.epoch == epoch:
-            member.failures = 0
-            member.proven.add(model)
-            if member.faults.pop(model, None):
-                self._set_ready(member, member.ready)
+            endpoint.in_flight -= 1
+            if endpoint.over:
+                endpoint.changed.set()
+        self._checks[endpoint].answered()
+        if endpoint.epoch == epoch:
+            endpoint.failures = 0
+            if endpoint.outliers.answered(model):
+                log(logging.INFO, "model readmitted", address=endpoint.address, model=model)
+                self._tell(endpoint)
         return outputs
 
-    async def _live(self, member: _Member) -> None:
-        """Looks after one address until it is retired and its last request is answered."""
+    def _failed(self, endpoint: Endpoint, model: str, error: Exception) -> None:
+        match error:
+            case EngineUnavailableError():
+                self.eject(endpoint)
+                return
+            case ModelFailedError():
+                ejected = endpoint.outliers.failed_itself(model)
+            case ModelUnavailableError():
+                self.admit(endpoint, {**endpoint.ready, model: False})
+                endpoint.changed.set()
+                return
+            case _:
+                others = (each for each in self._endpoints.values() if model in each.has & each.outliers.proven)
+                ejected = endpoint.outliers.erred(model, sound_elsewhere=any(each is not endpoint for each in others))
+        if ejected:
+            log(logging.ERROR, "model ejected", address=endpoint.address, model=model, error=error.__class__.__name__)
+            self._tell(endpoint)
+
+    async def _live(self, endpoint: Endpoint) -> None:
+        """Run one endpoint's health checks until it has drained."""
         try:
-            while not member.over:
-                try:
-                    await self._look(member)
-                except Exception:
-                    # An answer that nobody foresaw: without this, the engine would be ready for ever, and nobody would look.
-                    logger.exception("engine look failed", extra={"fields": {"address": member.address}})
-                    self._eject(member)
-                await _rest(member)
+            await self._checks[endpoint].run()
         finally:
-            await member.engine.close()
+            await endpoint.engine.close()
 
-    def _forget(self, member: _Member, _: object) -> None:
-        del self._lives[member]
-        # An address may have come back while the one before it finished what it had: they share their series.
-        if all(each.address != member.address for each in self._lives):
-            self._metrics.forget_engine(member.address)
+    def _remove(self, endpoint: Endpoint, _: object) -> None:
+        del self._lives[endpoint], self._checks[endpoint]
+        # The address may have come back while its predecessor drained: the two share their series.
+        if all(each.address != endpoint.address for each in self._lives):
+            self._metrics.remove_engine(endpoint.address)
 
-    async def _look(self, member: _Member) -> None:
-        epoch = member.epoch
-        try:
-            ready = await member.engine.look()
-        except TimeoutError:
-            member.unanswered += 1
-            if member.unanswered >= _HUNG:
-                self._eject(member)
-                if member.in_flight and any(each.up for each in self._members.values()):
-                    # Others can have what it holds; closing is what tells the requests.
-                    hung, member.engine = member.engine, self._connect(member.address)
-                    await hung.close()
-            return
-        member.unanswered = 0
-        if member.epoch != epoch or member.retired:
-            return  # it has failed a request meanwhile
-        if not any(ready.values()):
-            self._eject(member)
-        else:
-            if member.up:
-                member.failures = 0
-            self._set_ready(member, ready)
+    def admit(self, endpoint: Endpoint, ready: Mapping[str, bool]) -> None:
+        """Update an endpoint's models, from a health check or a refused request."""
+        before, was_up = endpoint.ready, endpoint.up
+        endpoint.admit(ready)
+        self._tell(endpoint, before=before, was_up=was_up)
 
-    def _count_fault(self, member: _Member, model: str) -> None:
-        member.proven.discard(model)
-        faults = member.faults.setdefault(model, _Faults())
-        faults.count += 1
-        if faults.count < _FAULTY or model not in member.has - member.benched:
-            return
-        # What fails everywhere is the picture's doing, or the model's: no engine is better than this one.
-        if any(model in each.has & each.proven for each in self._members.values()):
-            faults.benched_until = _now() + _ejection(faults.benchings)
-            if not faults.benchings:
-                log(logging.ERROR, "engine fails at a model", address=member.address, model=model)
-            faults.benchings += 1
-            self._set_ready(member, member.ready)
+    def eject(self, endpoint: Endpoint) -> None:
+        """Eject an endpoint until a health check finds models ready there."""
+        before, was_up = endpoint.ready, endpoint.up
+        endpoint.eject()
+        self.re_resolve.set()
+        self._tell(endpoint, before=before, was_up=was_up)
 
-    def _eject(self, member: _Member) -> None:
-        member.epoch += 1
-        # What comes back may be another process.
-        member.faults.clear()
-        member.proven.clear()
-        member.failures += 1
-        member.woken.set()
-        self.troubled.set()
-        self._set_ready(member, {})
+    async def reconnect(self, endpoint: Endpoint, *, lost: bool) -> None:
+        """Fail a hung engine's requests in flight by closing its connection, if it is lost or another engine is up."""
+        if lost or any(each.up for each in self._endpoints.values()):
+            hung, endpoint.engine = endpoint.engine, self._connect(endpoint.address)
+            await hung.close()
 
-    def _set_ready(self, member: _Member, ready: Mapping[str, bool]) -> None:
-        before, was_up, member.ready = member.ready, member.up, ready
-        self._metrics.set_engine_ready(member.address, member.has - member.failing >= set(self._models))
-        if before != ready and not member.retired:
-            level = logging.INFO if member.up else logging.WARNING
-            self._metrics.engine_ejections.inc(was_up and not member.up)
-            log(level, "engine ready" if member.up else "engine not ready", address=member.address, models=dict(ready))
+    def _tell(self, endpoint: Endpoint, before: Mapping[str, bool] | None = None, *, was_up: bool = False) -> None:
+        """Record a change in metrics, log and balancer. `before`: the models ready before, if they may have changed."""
+        sound = endpoint.has - endpoint.outliers.suspected >= set(self._models)
+        self._metrics.set_engine_ready(endpoint.address, sound)
+        if before not in (None, endpoint.ready) and endpoint.state is not State.DRAINING:
+            up = endpoint.up
+            self._metrics.engine_ejections.inc(was_up and not up)
+            log(
+                logging.INFO if up else logging.WARNING,
+                "engine ready" if up else "engine not ready",
+                address=endpoint.address,
+                state=endpoint.state.value,
+                models=dict(endpoint.ready),
+            )
         self._refresh()
 
-    def _retire(self, member: _Member) -> None:
-        del self._members[member.address]
-        member.retired, member.ready = True, {}
-        member.woken.set()
-        log(logging.INFO, "engine retired", address=member.address)
+    def _drain(self, endpoint: Endpoint) -> None:
+        del self._endpoints[endpoint.address]
+        endpoint.drain()
+        log(logging.INFO, "engine drains", address=endpoint.address)
 
     def _refresh(self) -> None:
-        members = self._members.values()
-        replaced = set[str]().union(*(member.has for member in members if not member.left))
-        for member in [each for each in members if each.left and each.has <= replaced]:
-            self._retire(member)
-        self._balancer.update(members)
-        self.ready = MappingProxyType({model: self._balancer.has(model) for model in self._models})
+        endpoints = self._endpoints.values()
+        replaced = set[str]().union(*(each.has for each in endpoints if not each.leaving))
+        for endpoint in [each for each in endpoints if each.leaving and each.has <= replaced]:
+            self._drain(endpoint)
+        self._balancer.update(endpoints)
+        works = set[str]().union(*(each.has - each.outliers.failed for each in endpoints))
+        self.ready = MappingProxyType({model: model in works for model in self._models})
         for model, state in self.ready.items():
             self._metrics.model_ready.labels(model).set(state)
-        self._metrics.engines.set(len(members))
-        self._metrics.engines_up.set(sum(member.up for member in members))
+        self._metrics.engines.set(len(endpoints))
+        self._metrics.engines_up.set(sum(each.up for each in endpoints))
         self._changed.set()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _ejection(doublings: int) -> float:
-    """Seconds for which an engine is given up that has failed so many times before in a row."""
-    return min(_MAX_EJECTION_SECONDS, _FIRST_EJECTION_SECONDS * 2.0 ** min(doublings, 10))
-
-
-async def _rest(member: _Member) -> None:
-    """Until the next look is due, or there will be none. What wakes it asks for that look, or has changed when it is due."""
-    while not member.over:
-        member.woken.clear()
-        before = member.up, member.retired
-        try:
-            async with asyncio.timeout(member.rest):
-                await member.woken.wait()
-        except TimeoutError:
-            return
-        if (member.up, member.retired) == before:
-            return

@@ -13,35 +13,28 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imagier_server.export.catalogue import (
-    ALTERNATIVES,
-    CATALOGUE,
-    BundledFile,
-    CheckpointFolder,
-    HubModel,
-    ModelRow,
-    captioner_of,
-)
+from imagier_server.export.catalogue import ALTERNATIVES, CATALOGUE
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
 from imagier_server.export.hub import download, look_up
 from imagier_server.export.install import CONFIG, GRAPH, fit_config, install
+from imagier_server.export.model_row import BundledFile, CheckpointFolder, HubModel, ModelRow
 from imagier_server.model_lock import LockedModel, ModelLockError, damaged_files, read_lock
 
 __all__ = ["ALTERNATIVES", "CATALOGUE", "ExportError", "Standing", "State", "install_models", "status"]
 
 
 class State(StrEnum):
-    """How a role stands in a repository."""
+    """The state of a role in a repository."""
 
     CURRENT = "current"
-    STALE = "stale"  # from other weights, other files beside them or an older recipe, or its files are not what was installed
+    STALE = "stale"  # other weights or assets, an older recipe, or changed files
     MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What fills a role, or would: `row` of the catalogue, or None for a checkpoint of one's own; its brand and version."""
+    """The model of a role: catalogue `row` (None for your own checkpoint), brand and version."""
 
     state: State
     brand: str
@@ -50,7 +43,7 @@ class Standing:
 
 
 def status(repository: Path) -> dict[str, Standing]:
-    """How each role of the catalogue stands in `repository`, every byte checked. Raises `ExportError`."""
+    """Return the state of each role in `repository`, checking every byte. Raises `ExportError`."""
     installed = _read_lock(repository)
     return {role: _standing(repository, row, installed.get(role)) for role, row in CATALOGUE.items()}
 
@@ -61,12 +54,12 @@ def install_models(
     accept_research_only: bool = False,
     on_progress: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, State]:
-    """Installs the `wanted` models that are not current in `repository`: how the role of each of them stood before.
+    """Install the `wanted` models that are not current in `repository`; return the previous state of their roles.
 
-    Wanted is a role (its default model), role=brand or role=folder of a checkpoint; none means the default of every role in which
-    nothing else was installed. Models that allow research only need `accept_research_only`: asked for, they are refused without;
-    otherwise left out. `on_progress` gets a line for the terminal at each step. The packages of `imagier[export]` are needed only
-    if there is something to do. Raises `ExportError`: then that model and those after it are as they were.
+    Each is a role (its default model), role=brand or role=folder of a checkpoint; none means the default of every role without
+    another model. Research-only models need `accept_research_only`: without it they are an error if named, else skipped.
+    `on_progress` gets a line for the terminal at each step. The packages of `imagier[export]` are needed only if there is
+    something to do. Raises `ExportError`; that model and later ones are then unchanged.
     """
     rows = [_row(text) for text in wanted] or list(CATALOGUE.values())
     for row in rows:
@@ -115,7 +108,7 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
                 weights = fetch(row.source, repository)
         on_progress(f"{row.role}: converting {row.brand} {row.version}")
         try:
-            # PyTorch takes seconds to import: only now is it needed.
+            # Imported late: PyTorch takes seconds to import.
             from imagier_server.export.convert import convert  # noqa: PLC0415
             from imagier_server.export.verify import verify  # noqa: PLC0415
 
@@ -127,8 +120,9 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
     tools = {name: metadata.version(name) for name in ("imagier", "onnx", "torch")}
     try:
         config = (repository / row.role / CONFIG).read_text("utf-8")
-        # Shapes are fitted only where models of several shapes may fill the role.
-        fitted = fit_config(config, row, converted.shapes if row.role == "captioner" else {})
+        # Shapes are adapted only for roles with models of several shapes.
+        several = any(other.role == row.role for other in ALTERNATIVES.values())
+        fitted = fit_config(config, row, converted.shapes if several else {})
         install(repository, row, files, tools, fitted if fitted != config else None)
     except OSError as error:
         raise ExportError(f"{row.role}: cannot be written to {repository}: {error.strerror}") from error
@@ -139,12 +133,12 @@ def _standing(repository: Path, default: ModelRow, model: LockedModel | None) ->
     if model is None:
         return Standing(State.MISSING, default.brand, default.version, default)
     row = default if model.brand == default.brand else ALTERNATIVES.get(model.brand)
-    # The digest of what came from the hub or a folder is known only from there.
+    # For the hub and folders, the digest is known only after looking there.
     sha256 = row.source.sha256 if row and row.source.sha256 else model.source_digest
     recipe = row.recipe if row else model.recipe
     files = dict(model.files)
     if row and isinstance(row.source, BundledFile):
-        # What lies beside its weights is installed as it is, and may change without them: a calibration does.
+        # Files beside the weights are installed unchanged, and may change without them (a calibration).
         beside = Path(row.source.path).parent
         files |= {f"{beside}/{Path(path).name}": file for path, file in model.files.items() if "/assets/" in path}
     same = (model.source_digest, model.recipe) == (sha256, recipe)
@@ -163,7 +157,14 @@ def _row(text: str) -> ModelRow:
         return choices[choice]
     if choices and Path(choice).is_dir():
         terms = "Nobody has stated the terms of this checkpoint here: whether they allow your use is for you to know."
-        return captioner_of(CheckpointFolder(Path(choice)), "own-checkpoint", "not stated", terms, "not stated")
+        return replace(
+            next(iter(choices.values())),
+            brand="own-checkpoint",
+            source=CheckpointFolder(Path(choice)),
+            weights_licence="not stated",
+            terms=terms,
+            quality="not stated",
+        )
     known = ", ".join([CATALOGUE[role].brand, *choices, *(["or a folder"] if choices else [])])
     raise ExportError(f"{role} has no {choice}; there are: {known}")
 
@@ -181,7 +182,7 @@ def _read_lock(repository: Path) -> dict[str, LockedModel]:
 
 @contextmanager
 def _held(repository: Path) -> Iterator[None]:
-    """One installation at a time in a repository; a second one waits. Let go of when the process ends, however it does."""
+    """Lock a repository for one installation; a second one waits. The kernel releases the lock with the process."""
     folder = os.open(repository, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A decoder and its search as one ONNX graph: pixels in, token ids and log-probabilities out, the decoding one `Loop`."""
+"""Exports a decoder and its search as one ONNX graph: pixels → token ids and log-probabilities, with one `Loop`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ OPSET = 20
 
 
 def build_captioner(decoder: nn.Module, side: int, options: SearchOptions) -> onnx.ModelProto:
-    """`decoder` (a `caption_search.Decoder` with FP32 weights) and the search over it, for pictures of `side` pixels.
+    """Export `decoder` (a `caption_search.Decoder` with FP32 weights) and its search, for pictures of `side` pixels.
 
     `pixels` UINT8 [N, side, side, 3] RGB → `token_ids` INT32 [N, C, L], `log_probabilities` FP32 [N, C], as
     `CaptionSearch`. The same weights make the same bytes. Raises `ExportError` if the decoding is not exactly one loop.
     """
     search = CaptionSearch(decoder, options).eval()
-    # Two pictures: torch.export takes a batch of one for a constant.
+    # Two pictures: torch.export treats a batch of one as a constant.
     pixels = torch.zeros((2, side, side, 3), dtype=torch.uint8)
     with torch.inference_mode(), _quiet():
         program = torch.onnx.export(
@@ -54,7 +54,7 @@ def build_captioner(decoder: nn.Module, side: int, options: SearchOptions) -> on
     for value in graph.graph.initializers.values():
         if value.const_value is not None and not (array := value.const_value.numpy()).flags.c_contiguous:
             value.const_value = tensor(array.copy(), name=value.name)
-    # Metadata tell where on this machine a line of code stood.
+    # Metadata contains paths of this machine.
     for tidy in (DeduplicateHashedInitializersPass(), RemoveUnusedNodesPass(), ClearMetadataAndDocStringPass()):
         tidy(graph)
     return serde.serialize_model(graph)
@@ -62,7 +62,7 @@ def build_captioner(decoder: nn.Module, side: int, options: SearchOptions) -> on
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks about itself, such as which packages it does without."""
+    """Silence the exporter's messages about itself, such as missing optional packages."""
     noisy = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in noisy]
     try:

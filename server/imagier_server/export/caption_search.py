@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._higher_order_ops import while_loop
 
 _NEVER = -1e9
-"""A score that no caption has; finite, so that sums with it stay numbers."""
+"""A score below any caption's; finite, so that sums stay finite."""
 
 _Condition = Callable[..., Tensor]
 _Body = Callable[..., tuple[Tensor, ...]]
@@ -23,8 +23,8 @@ _Choice = tuple[Tensor, Tensor | None, tuple[Tensor, ...]]
 class Decoder(Protocol):
     """A network that writes captions, as the search sees it; a `torch.nn.Module`. N pictures, K beams, V words.
 
-    What is the same for all beams of a picture belongs into the memory, which is never repeated for each: attend from [N, …, K, …]
-    queries to [N, …] keys. Only what a beam has written itself belongs into the caches.
+    Data shared by a picture's beams belongs in the memory, which is never repeated per beam: attend from [N, …, K, …]
+    queries to [N, …] keys. Only a beam's own tokens belong in the caches.
     """
 
     def look(self, pixels: Tensor) -> Sequence[Tensor]:
@@ -47,10 +47,10 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """How captions are searched; beams and length penalty mean what they mean to transformers' `generate`.
+    """Search parameters; beams and length penalty as in transformers' `generate`.
 
     `end` and `pad` are token ids. `max_tokens` and `min_tokens` count the end; no caption is shorter than the latter. One beam is
-    greedy decoding. `candidates` is how many captions of a picture are answered.
+    greedy decoding. `candidates` is the number of captions returned per picture.
     """
 
     end: int
@@ -67,7 +67,7 @@ class SearchOptions:
 
 
 class CaptionSearch(nn.Module):
-    """Pictures to captions: a decoder and the search over it, for inference.
+    """A decoder and its search as one module for inference.
 
     UINT8 `pixels` [N, S, S, 3] → INT32 token ids [N, C, L], C candidates best first, L = `max_tokens`, padded after the end; and
     FP32 log-probabilities [N, C], each the sum over its candidate's tokens, end included, by the decoder's own log-softmax.
@@ -82,7 +82,7 @@ class CaptionSearch(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         decoder: Decoder = self.decoder  # type: ignore[assignment]
         search, limit = self._search, self.options.max_tokens
-        # The loop's body captures the memory, and may not capture views of one another.
+        # The loop's body captures the memory; captured tensors must not be views of one another.
         memory = [tensor.clone() for tensor in decoder.look(pixels)]
         logits, caches = decoder.begin(memory)
         written = torch.zeros(1, dtype=torch.int64)
@@ -104,14 +104,14 @@ class CaptionSearch(nn.Module):
 
 
 def _loop(goes_on: _Condition, write: _Body, carried: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """`while_loop` in Python: outside of an export that would compile its body first."""
+    """`while_loop` in Python, because outside an export torch's would compile its body first."""
     while goes_on(*carried):
         carried = write(*carried)
     return carried
 
 
 class _Greedy:
-    """The most probable token each time. State: unfinished [N, 1], ids [N, 1, L], log-probabilities [N, 1]."""
+    """Greedy search. State: unfinished [N, 1], ids [N, 1, L], log-probabilities [N, 1]."""
 
     def __init__(self, options: SearchOptions) -> None:
         self.options = options
@@ -146,7 +146,7 @@ class _Beams:
         beams = self.options.beams
         ids = torch.full((pictures, beams, self.options.max_tokens), self.options.pad)
         none = torch.full((pictures, beams), _NEVER)
-        # At first there is one beam, so that the others do not repeat it.
+        # Starts with one beam, or the others would repeat it.
         return (
             torch.ones((pictures, 1), dtype=torch.bool),
             ids,
@@ -181,7 +181,7 @@ class _Beams:
 
 
 def _allowed(gains: Tensor, written: Tensor, options: SearchOptions) -> Tensor:
-    """`gains` [N, K, V] without the end while a caption would be too short."""
+    """Mask the end token in `gains` [N, K, V] while a caption would be too short."""
     if options.min_tokens < 2:
         return gains
     is_end = torch.arange(gains.shape[-1]) == options.end
@@ -194,7 +194,7 @@ def _write(ids: Tensor, position: Tensor, tokens: Tensor) -> Tensor:
 
 
 def _pick(tensor: Tensor, beams: Tensor | None) -> Tensor:
-    """Of `tensor` [N, K, …] the `beams` [N, M], or all: [N, M, …]. By row numbers, so that ONNX too copies whole blocks."""
+    """Gather `beams` [N, M] (or all) of `tensor` [N, K, …]: [N, M, …]. By row index, so that ONNX copies whole blocks."""
     if beams is None:
         return tensor
     rows = torch.arange(tensor.shape[0])[:, None] * tensor.shape[1] + beams

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captioners of transformers, read from a folder: BLIP and Florence-2 as decoders for our search, and their own `generate`."""
+"""Loads captioners of transformers from a folder: BLIP and Florence-2, as decoders for our search."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from imagier_server.export.errors import ExportError
 
 BEAMS, CANDIDATES, MAX_TOKENS = 3, 3, 30
 
-# The question that Florence-2's task <CAPTION> stands for.
+# The prompt of Florence-2's task <CAPTION>.
 FLORENCE_PROMPT = "What does the image describe?"
 
 
 @dataclass(frozen=True, slots=True)
 class Captioner:
-    """A network ready for export. `side` in pixels; `generate` is transformers' own, with which the graph is compared.
+    """A network ready for export. `side` in pixels; `generate` is transformers' own, to compare the graph with.
 
     `generate`: UINT8 pixels [N, side, side, 3] and how to search → token ids and log-probabilities as `CaptionSearch` answers them.
     """
@@ -45,7 +45,7 @@ class Captioner:
 
 
 def read_captioner(folder: Path) -> Captioner:
-    """The checkpoint in `folder`. No code of it is run. Raises `ExportError` if it is of another architecture."""
+    """Load the checkpoint in `folder` without running code of it. Raises `ExportError` for another architecture."""
     try:
         kind = json.loads((folder / "config.json").read_bytes())["model_type"]
         preprocessing = json.loads((folder / "preprocessor_config.json").read_bytes())
@@ -66,7 +66,7 @@ def read_captioner(folder: Path) -> Captioner:
 
 
 def assets_of(folder: Path, captioner: Captioner) -> dict[str, bytes]:
-    """The tokenizer and what else the server must know of a captioner, by file name. Nobody has calibrated its confidence."""
+    """The captioner's assets by file name: the tokenizer, and settings without calibration."""
     tokenizer = _tokenizer(folder).backend_tokenizer.to_str()
     about = {
         "side": captioner.side,
@@ -89,7 +89,7 @@ def _network(folder: Path, kind: str) -> Any:
 
 
 def _tokenizer(folder: Path) -> Any:
-    # Without any of them transformers makes an empty one, in which no token is a word.
+    # Without any of these files transformers makes an empty tokenizer.
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
         raise ExportError(f"{folder} has no tokenizer")
     with _reading():
@@ -102,14 +102,14 @@ def _reading() -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ExportError(f"the checkpoint cannot be read: {error}") from error
-    except UnpicklingError as error:  # whose text advises to run what is in the file
+    except UnpicklingError as error:  # its text recommends running the file's code
         raise ExportError("the checkpoint cannot be read: its weights are cut short, or none of PyTorch's") from error
 
 
 def from_blip(network: Any, mean: list[float], deviation: list[float], max_tokens: int = MAX_TOKENS) -> Captioner:
     """BLIP (Li et al., 2022, arXiv:2201.12086): a vision transformer, and BERT as the decoder that looks at it."""
     network.eval()
-    # Only what is asked for: a checkpoint's own wishes, such as an end forced upon the last token, are not our search's.
+    # Only our parameters: a checkpoint's own, such as a forced end token, are not our search's.
     network.text_decoder.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     decoder, config = network.text_decoder, network.config.text_config
     words = decoder.bert.embeddings
@@ -174,7 +174,7 @@ def from_florence(
     def wide(layer: Any) -> Callable[[Tensor], Tensor]:
         return lambda x: layer.final_layer_norm(x + layer.fc2(layer.activation_fn(layer.fc1(x))))
 
-    # The decoder was trained to say its beginning after its start: both precede every caption.
+    # The decoder was trained with both tokens before every caption.
     start = [config.decoder_start_token_id, config.bos_token_id]
     parts = Parts(
         encode=encode,
@@ -233,7 +233,7 @@ def _as_generate(options: SearchOptions) -> dict[str, Any]:
 
 
 def _answers(answer: Any, start: int, options: SearchOptions) -> tuple[Tensor, Tensor]:
-    """What `generate` found, without its start and in the shape of `CaptionSearch`'s answers."""
+    """The result of `generate`, without its start tokens, in the shape of `CaptionSearch`'s."""
     found = answer.sequences[:, start:]
     after_end = ((found == options.end).cumsum(1) - (found == options.end).to(torch.int64)) > 0
     found = found.masked_fill(after_end, options.pad)

@@ -1,27 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 3 of an export: published weights become the graph that Triton serves, and the assets that belong to it."""
+"""Stage 3 of an export: converts published weights into the graph for Triton and its assets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import onnx
-import torch
 
-from imagier_server.export import flickr_captioner
-from imagier_server.export.caption_graph import build_captioner
-from imagier_server.export.catalogue import CheckpointFolder, HubModel, ModelRow
-from imagier_server.export.efficientnet_lite import build_classifier
+from imagier_server.export import denormals
 from imagier_server.export.errors import ExportError
-from imagier_server.export.ocr_graphs import (
-    answer_map,
-    answer_tokens,
-    answer_upside_down,
-    read_charset,
-    read_pixels,
-)
+from imagier_server.export.model_row import ModelRow
 
 # What the ONNX Runtime of the oldest Triton we support reads.
 MAX_OPSET = 20
@@ -37,39 +29,18 @@ class Converted:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
-def convert(row: ModelRow, weights: Path) -> Converted:
-    """The model of `row` made from its published `weights`; the same bytes each time. Raises `ExportError`."""
-    assets: dict[str, bytes] = {}
-    match row.role:
-        case "tagger":
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-            model = build_classifier({name: tensor.numpy() for name, tensor in state.items()})
-        case "text_detector":
-            model = onnx.load(weights)
-            read_pixels(model, "H", "W")
-            answer_map(model)
-        case "text_line_orienter":
-            model = onnx.load(weights)
-            read_pixels(model, 48, 192)
-            answer_upside_down(model)
-        case "text_recognizer":
-            model = onnx.load(weights)
-            read_pixels(model, 48, "W")
-            answer_tokens(model)
-            assets["charset.txt"] = "".join(f"{entry}\n" for entry in read_charset(model)).encode()
-        case "captioner" if isinstance(row.source, HubModel | CheckpointFolder):
-            # transformers takes seconds to import, and is an extra of its own.
-            from imagier_server.export.checkpoints import assets_of, read_captioner  # noqa: PLC0415
+def named(function: str) -> Callable[..., Any]:
+    """Import the function that a catalogue row names."""
+    found: Callable[..., Any] = resolve_name(f"imagier_server.export.{function}")
+    return found
 
-            captioner = read_captioner(weights)
-            model = build_captioner(captioner.decoder, captioner.side, captioner.options)
-            assets |= assets_of(weights, captioner)
-        case "captioner":
-            network = flickr_captioner.load(weights)
-            assets |= flickr_captioner.assets_of(weights, network.decoder.shape.words)
-            model = build_captioner(network, flickr_captioner.SIDE, flickr_captioner.SEARCH)
-        case _:
-            raise ExportError(f"{row.role}: no conversion is known")
+
+def convert(row: ModelRow, weights: Path) -> Converted:
+    """Convert the published `weights` of `row`; reproducible byte by byte. Raises `ExportError`."""
+    model, assets = named(row.convert)(weights)
+    denormals.flush(model)
+    if left := denormals.remaining(model):
+        raise ExportError(f"{row.role}: {left} denormal weights remain in the converted graph")
     model.producer_name, model.producer_version = "imagier", str(row.recipe)
     del model.metadata_props[:]
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A transformer decoder that looks at a picture, taken apart so that it writes one token at a time for all beams at once."""
+"""A transformer decoder with cross-attention to the picture, run one token at a time for all beams at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One post-norm layer: looks at its own tokens, then at the picture, then the feed-forward `wide` with residual and norm."""
+    """A post-norm layer: self-attention, cross-attention to the picture, then the feed-forward `wide` with residual and norm."""
 
     own: Attention
     picture: Attention
@@ -33,9 +33,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where a network of transformers keeps what the decoder needs. N pictures, K beams, D the width, V words.
+    """The parts of a transformers network that the decoder needs. N pictures, K beams, D the width, V words.
 
-    `encode`: FP32 pixels [N, 3, S, S], normalised → what the layers look at, [N, P, D']. `embed`: tokens [N, K] and their place
+    `encode`: FP32 pixels [N, 3, S, S], normalised → the picture's features, [N, P, D']. `embed`: tokens [N, K] and their place
     [1], 0 for the first → [N, K, D]. `head`: [N, K, D] → logits [N, K, V]. `start`: the tokens that precede every caption.
     `mean` and `deviation` are those of red, green and blue in 0..1 that the network was trained with.
     """
@@ -51,7 +51,7 @@ class Parts:
 
 
 class CrossDecoder(nn.Module):
-    """A `caption_search.Decoder` made of the `parts` of `network`, for captions of at most `max_tokens`.
+    """A `caption_search.Decoder` from the `parts` of `network`, for captions of at most `max_tokens`.
 
     Vaswani et al., "Attention Is All You Need" (2017, arXiv:1706.03762). The memory is each layer's keys and values of the picture,
     [N, heads, P, D / heads]; the caches are those of the tokens, [N, K, heads, places, D / heads].
@@ -95,7 +95,7 @@ class CrossDecoder(nn.Module):
         x = self.parts.embed(tokens, place)
         written: list[Tensor] = []
         for index, layer in enumerate(self.parts.layers):
-            # A beam's tokens are its own: each beam is a row. A picture is the same for its beams: they are its queries.
+            # Self-attention has a row per beam; in cross-attention a picture's beams are its queries.
             query, key, value = (
                 projection(x).unflatten(-1, (self.parts.heads, 1, -1))
                 for projection in (layer.own.query, layer.own.key, layer.own.value)
@@ -114,6 +114,6 @@ class CrossDecoder(nn.Module):
 
 
 def _joined(x: Tensor, heads: Tensor, attention: Attention) -> Tensor:
-    """`x` and what the heads saw, in whatever shape with the same elements in the same order."""
+    """`x` plus the heads' output, in any shape with the same element order."""
     answer: Tensor = attention.norm(x + attention.out(heads.reshape(x.shape)))
     return answer

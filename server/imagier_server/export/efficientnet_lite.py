@@ -16,7 +16,7 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 BATCH_NORM_EPSILON = 1e-3
 SIDE = 260
 CLASSES = 1000
-# Blocks whose depthwise convolution halves the picture, by width and depth multiplier of Lite2.
+# Blocks of Lite2, after its width and depth multipliers.
 _HALVING = frozenset({1, 4, 7, 15})
 
 
@@ -59,7 +59,7 @@ def _inverted_bottleneck(graph: _Graph, x: str, name: str, stride: int) -> str:
 
 
 class _Graph:
-    """Nodes and constants so far, and the side of the current feature map."""
+    """The graph under construction: nodes, constants, and the side of the current feature map."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one way in which an export fails."""
+"""The error of a failed export."""
 
 
 class ExportError(Exception):
-    """No model was installed, and why. Its text is for the person at the terminal; what was installed before is as it was."""
+    """The reason why a model was not installed, for the person at the terminal; the installed model is unchanged."""

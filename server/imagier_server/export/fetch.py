@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2 of an export: the weights as published, on this machine and checked against the catalogue."""
+"""Stage 2 of an export: finds the published weights on this machine and checks them against the catalogue."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-from imagier_server.export.catalogue import BundledFile, CheckpointFolder, PackageFile, Source
 from imagier_server.export.errors import ExportError
+from imagier_server.export.model_row import BundledFile, CheckpointFolder, PackageFile, Source
 
 
 def fetch(source: Source, repository: Path) -> Path:
-    """The file or folder of `source` on this machine. Its package is looked at, not imported. Raises `ExportError`."""
+    """Find the file or folder of `source` without importing its package. Raises `ExportError`."""
     match source:
         case CheckpointFolder():
             return source.path

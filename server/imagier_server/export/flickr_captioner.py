@@ -20,13 +20,13 @@ from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
 from imagier_server.model_lock import ModelLockError
-from imagier_server.tasks.caption import Speaker
+from imagier_server.tasks.caption.task import CaptionerAssets
 
 SIDE = 224
 CELLS = (SIDE // 32) ** 2
 CHANNELS = 1280
 LENGTH = 22
-"""Tokens of a caption at most, its end included."""
+"""Maximum tokens of a caption, end included."""
 PAD, START, END, UNKNOWN = range(4)
 NEVER = -1e9
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
@@ -48,7 +48,7 @@ SEARCH = SearchOptions(END, PAD, max_tokens=LENGTH, beams=3, candidates=3, lengt
 
 
 class Attention(nn.Module):
-    """Multi-head attention, its projections apart so that keys and values can be kept from step to step."""
+    """Multi-head attention with separate projections, so that keys and values can be cached."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Attention(nn.Module):
     def attend(
         self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """`x` [rows, length, width] looks at `keys` and `values` [rows, heads, n, width / heads]."""
+        """Attend from `x` [rows, length, width] to `keys` and `values` [rows, heads, n, width / heads]."""
         seen = functional.scaled_dot_product_attention(
             self.split(self.query(x)), keys, values, attn_mask=mask, is_causal=causal
         )
@@ -71,7 +71,7 @@ class Attention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """A pre-norm transformer layer: attention among its own, then feed-forward."""
+    """A pre-norm transformer layer: self-attention, then feed-forward."""
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(EncoderLayer):
-    """Between the two it looks at the picture."""
+    """A transformer layer with cross-attention to the picture between the two."""
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__(shape, dropout)
@@ -95,7 +95,7 @@ class DecoderLayer(EncoderLayer):
 
 
 class FlickrDecoder(nn.Module):
-    """Features of pictures and the words so far → scores of the next word.
+    """A decoder from picture features and previous words to scores of the next word.
 
     Vaswani et al., "Attention Is All You Need" (2017, arXiv:1706.03762), layer norm first, word embeddings tied to the output.
     """
@@ -116,7 +116,7 @@ class FlickrDecoder(nn.Module):
         self.decoder = nn.ModuleList(DecoderLayer(shape, dropout) for _ in range(shape.decoder_layers))
         self.norm_words = nn.LayerNorm(shape.width)
         self.dropout = nn.Dropout(dropout)
-        # Neither padding nor the start nor an unknown word is ever said.
+        # Never predict padding, the start or an unknown word.
         sayable = torch.arange(shape.words) > UNKNOWN
         sayable[END] = True
         self.register_buffer("sayable", sayable, persistent=False)
@@ -148,7 +148,7 @@ class FlickrDecoder(nn.Module):
             x = x + layer.dropout(
                 own.attend(inner, own.split(own.key(inner)), own.split(own.value(inner)), causal=True)
             )
-            # All captions of a picture look at it as one long row: its keys are not repeated.
+            # All captions of a picture form one row of queries, so that its keys are not repeated.
             inner = layer.norm_picture(x).view(pictures, captions * length, -1)
             x = x + layer.dropout(layer.picture.attend(inner, keys, values).view(x.shape))
             x = x + layer.dropout(layer.wide(layer.norm_wide(x)))
@@ -159,7 +159,7 @@ class FlickrDecoder(nn.Module):
         return cast("Iterable[DecoderLayer]", self.decoder)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Word vectors, scaled as their tie to the output wants."""
+        """Word embeddings, scaled because they are tied to the output."""
         words: Tensor = self.words(tokens)
         return words * math.sqrt(self.shape.width)
 
@@ -194,7 +194,7 @@ class FlickrDecoder(nn.Module):
                 written.append(torch.where(now, new, cache))
             keys, values = (cache.flatten(0, 1) for cache in written[-2:])
             x = x + layer.own.attend(inner, keys, values, past)
-            # All beams look at the picture as one row, so that its keys stand there once.
+            # All beams form one row of queries, so that the picture's keys are not repeated.
             inner = layer.norm_picture(x).view(*tokens.shape, -1)
             x = x + layer.picture.attend(inner, memory[2 * index], memory[2 * index + 1]).view(x.shape)
             x = x + layer.wide(layer.norm_wide(x))
@@ -203,7 +203,7 @@ class FlickrDecoder(nn.Module):
 
 
 class FlickrCaptioner(nn.Module):
-    """The decoder behind the backbone that it was trained on, as caption_search.py wants it: from pixels."""
+    """The decoder with its backbone as a `caption_search.Decoder`, from pixels on."""
 
     def __init__(self, backbone: EfficientNet, decoder: FlickrDecoder) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class FlickrCaptioner(nn.Module):
 
 
 def load(weights: Path) -> FlickrCaptioner:
-    """The captioner of the decoder's `weights` (safetensors), behind the tagger's own backbone. Raises `ExportError`."""
+    """Load the captioner from the decoder's `weights` (safetensors) and the tagger's backbone. Raises `ExportError`."""
     state = {name: weight.float() for name, weight in load_file(weights).items()}
     decoder = FlickrDecoder(Shape(words=len(state["words.weight"])))
     decoder.load_state_dict(state)
@@ -224,12 +224,12 @@ def load(weights: Path) -> FlickrCaptioner:
 
 
 def assets_of(weights: Path, words: int) -> dict[str, bytes]:
-    """What lies beside a decoder's `weights` and is installed with them, by file name.
+    """The assets beside a decoder's `weights`, by file name.
 
     Raises `ExportError` if the server could not read it, or if the tokenizer is not one of so many `words`.
     """
     try:
-        tokenizer = Speaker.load(weights.parent).tokenizer
+        tokenizer = CaptionerAssets.load(weights.parent).tokenizer
     except ModelLockError as error:
         raise ExportError(f"captioner.json or tokenizer.json beside {weights.name} is damaged or missing") from error
     specials = tuple(tokenizer.id_to_token(token) for token in range(len(SPECIALS)))
@@ -240,7 +240,7 @@ def assets_of(weights: Path, words: int) -> dict[str, bytes]:
 
 def load_backbone() -> EfficientNet:
     """EfficientNet-Lite2 with the weights that the tagger has. Raises `ExportError`."""
-    # Its convolutions pad by the size of the picture: with the tagger's 260 they would look askew at one of 224.
+    # Padding depends on the picture's side: with the tagger's 260 it would be off-centre at 224.
     backbone = EfficientNet.from_name("efficientnet-lite2", image_size=SIDE)
     source = CATALOGUE["tagger"].source
     backbone.load_state_dict(torch.load(fetch(source, Path()), map_location="cpu", weights_only=True))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2 of an export for checkpoints of transformers: what the Hugging Face hub or a folder has, and its download."""
+"""Stage 2 of an export for checkpoints of transformers: looks up and downloads from the Hugging Face hub or a folder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from imagier_server.export.catalogue import CheckpointFolder, HubModel
 from imagier_server.export.errors import ExportError
+from imagier_server.export.model_row import CheckpointFolder, HubModel
 
-# The first that a checkpoint has. The second is a pickle: transformers reads no more than tensors from it.
+# In order of preference. The second is a pickle, from which transformers reads only tensors.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def look_up(source: HubModel | CheckpointFolder) -> HubModel | CheckpointFolder:
-    """`source` with commit, digest and size of its weights: of what lies there, without a download. Raises `ExportError`."""
+    """Return `source` with the commit, digest and size of its weights, without a download. Raises `ExportError`."""
     if isinstance(source, HubModel):
         with _hub(source):
             from huggingface_hub import HfApi  # noqa: PLC0415
@@ -43,7 +43,7 @@ def look_up(source: HubModel | CheckpointFolder) -> HubModel | CheckpointFolder:
 
 
 def download(source: HubModel, folder: Path) -> Path:
-    """The checkpoint of a `source` that was looked up, in `folder`; bars on standard error. Raises `ExportError`."""
+    """Download a resolved `source` to `folder`; progress bars on standard error. Raises `ExportError`."""
     with _hub(source):
         from huggingface_hub import HfApi, hf_hub_download  # noqa: PLC0415
 
@@ -71,12 +71,12 @@ def _weights(folder: Path) -> Path:
 @contextmanager
 def _hub(source: HubModel) -> Iterator[None]:
     try:
-        # It is an extra of its own; and brings the HTTP client whose errors these are.
+        # An extra of its own, with the HTTP client that raises these errors.
         from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ExportError(f"{error.name} is not installed; run: pip install 'imagier[captioners]'") from error
     try:
         yield
-    # RuntimeError is hf-xet's, whatever its transfer met; ValueError what is no JSON, of a proxy that wants a login.
+    # RuntimeError: any transfer error of hf-xet. ValueError: not JSON, as from a proxy that wants a login.
     except (httpx.HTTPError, OSError, RuntimeError, ValueError) as error:
         raise ExportError(f"{source.name} cannot be had from the hub: {type(error).__name__}: {error}") from error

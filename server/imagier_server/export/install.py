@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 5 of an export: a verified model takes the place of the old one, each file at once, `models.lock` last."""
+"""Stage 5 of an export: replaces the old model by the verified one, file by file, `models.lock` last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from imagier_server.export.catalogue import ModelRow
+from imagier_server.export.model_row import ModelRow
 from imagier_server.model_lock import (
     LOCK_NAME,
     PARTIAL_SUFFIX,
@@ -26,12 +26,11 @@ CONFIG = "config.pbtxt"
 def install(
     repository: Path, row: ModelRow, files: Mapping[str, bytes], tools: Mapping[str, str], config: str | None = None
 ) -> LockedModel:
-    """Installs `files` (paths relative to the role's folder) in `repository`, and `config` as its config.pbtxt. Raises `OSError`.
+    """Install `files` (paths relative to the role's folder) in `repository`, and `config` as its config.pbtxt. Raises `OSError`.
 
-    Everything is on the disk beside its target before the first file is renamed. If the disk is full, nothing has changed and
-    nothing is left there. Killed before the first rename, nothing has changed; killed between two, `models.lock` disowns what it
-    finds, readiness says so and the next export repairs it. An engine that has the old file open keeps it. One export at a time:
-    the caller holds the repository.
+    All files are written beside their targets before the first rename: a full disk or an early kill changes nothing. After a kill
+    between two renames the files do not match `models.lock`: the model is not ready, and the next export repairs it. An engine
+    that has the old file open keeps it. The caller holds the repository's lock.
     """
     folder = repository / row.role
     model = LockedModel(
@@ -52,7 +51,7 @@ def install(
     )
     everything = {folder / path: content for path, content in files.items()}
     if config is not None:
-        # It is not in the record: an operator may change its instances and threads.
+        # Not in models.lock: an operator may change its instances and threads.
         everything[folder / CONFIG] = config.encode()
     everything[repository / LOCK_NAME] = write_lock_text(read_lock(repository) | {row.role: model}).encode()
     try:
@@ -68,7 +67,7 @@ def install(
 
 
 def fit_config(config: str, row: ModelRow, shapes: Mapping[str, Sequence[int]]) -> str:
-    """A role's `config`, comments and all, with the digest and recipe of `row` and the tensors' `shapes` of one row each."""
+    """A role's `config`, comments kept, with the digest and recipe of `row` and the tensors' `shapes` per row."""
     values = {"model_digest": row.source.sha256, "export_recipe": str(row.recipe)}
     for name, value in values.items():
         config = re.sub(rf'(key: "{name}" value {{ string_value: ")[^"]*', rf"\g<1>{value}", config)
@@ -98,5 +97,5 @@ def _put_in_place(target: Path) -> None:
 
 
 def _partial(target: Path) -> Path:
-    """Hidden, so that Triton takes it for no model; always the same, so that what a killed export left is overwritten."""
+    """A hidden name, which Triton ignores; always the same, so that the remains of a killed export are overwritten."""
     return target.with_name(f".{target.name}{PARTIAL_SUFFIX}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PP-OCR's published ONNX graphs, given `uint8` RGB pixels to read and small answers to make."""
+"""Rewrites PP-OCR's published ONNX graphs: `uint8` RGB pixels in, small outputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Dimension = int | str
 
 
 def read_pixels(model: onnx.ModelProto, height: Dimension, width: Dimension) -> None:
-    """Replaces the input, FP32 [N, 3, H, W] in BGR and -1..1, by `pixels`, UINT8 [N, H, W, 3] in RGB.
+    """Replace the input, FP32 [N, 3, H, W] in BGR and -1..1, by `pixels`, UINT8 [N, H, W, 3] in RGB.
 
-    The source was trained on pictures as OpenCV reads them: BGR. Channels are turned while they are still bytes.
+    The source was trained on BGR, as OpenCV reads pictures. Channels are swapped while they are still bytes.
     """
     graph = model.graph
     (source,) = graph.input
@@ -66,15 +66,15 @@ def answer_map(model: onnx.ModelProto) -> None:
 def answer_tokens(model: onnx.ModelProto) -> None:
     """The recogniser's output, FP32 [N, T, tokens] in 0..1, becomes the best: `token_ids` INT32 and `confidences` FP32, [N, T].
 
-    The head, which answers 18 710 probabilities a step, moves into a Scan over the lines of a batch: they exist for one line at a
-    time (24 MB for the widest), not for all. Raises `ExportError` if the graph does not end in that head.
+    The head, with 18 710 probabilities per step, moves into a Scan over the lines of a batch, so that they exist for one line at
+    a time (24 MB for the widest). Raises `ExportError` if the graph does not end in that head.
     """
     graph = model.graph
     head = [onnx.NodeProto.FromString(node.SerializeToString()) for node in graph.node[-4:]]
     if [node.op_type for node in head] != ["MatMul", "Add", "Identity", "Softmax"]:
         raise ExportError("text_recognizer: the source does not end in a dense layer and a softmax")
     del graph.node[-4:]
-    del graph.value_info[:]  # it tells the head's ranks outside the loop
+    del graph.value_info[:]  # the ranks of the head outside the loop
     features, probabilities = head[0].input[0], head[-1].output[0]
     head[0].input[0] = "imagier.line"
     del head[-1].attribute[:]
@@ -115,7 +115,7 @@ def answer_upside_down(model: onnx.ModelProto) -> None:
 
 
 def read_charset(model: onnx.ModelProto) -> tuple[str, ...]:
-    """What the recogniser's tokens 1, 2, … stand for: the characters in its metadata, then a blank. Token 0 is CTC's own."""
+    """The characters of tokens 1, 2, …: those in the metadata, then a space. Token 0 is CTC's blank."""
     (characters,) = (entry.value for entry in model.metadata_props if entry.key == "character")
     return (*characters.splitlines(), " ")
 

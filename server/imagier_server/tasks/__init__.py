@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks: one file each, all with the same anatomy (`task.py`), listed in `registry.py`."""
+"""The tasks: one folder each, all with the same anatomy (`task.py`), listed in `registry.py`."""

@@ -1,30 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every task of this server, one line each."""
+"""The registry of tasks: one line per built-in task, plus entry points of other distributions."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from imagier_server.tasks.caption import CaptionTask
-from imagier_server.tasks.keywords import Keywords
-from imagier_server.tasks.tags import TagsTask
-from imagier_server.tasks.task import Task
-from imagier_server.tasks.text import TextTask
+from imagier_server.tasks.caption.task import CaptionTask
+from imagier_server.tasks.ocr.task import OcrTask
+from imagier_server.tasks.tags.task import TagsTask
+from imagier_server.tasks.task import Task, TaskClass
 
-TASKS = (TagsTask, TextTask, CaptionTask)
+BUILT_IN: tuple[TaskClass, ...] = (
+    TagsTask,
+    OcrTask,
+    CaptionTask,
+)
+
+GROUP = "imagier.tasks"
+"""Entry point group of further task classes; each also needs a codec (`transport/codecs/registry.py`)."""
+
+
+@cache
+def tasks() -> tuple[TaskClass, ...]:
+    """All task classes. Raises `ImportError` if two have one name."""
+    found = (*BUILT_IN, *(point.load() for point in entry_points(group=GROUP)))
+    if twice := [name for name, count in Counter(task.name for task in found).items() if count > 1]:
+        raise ImportError(f"two installed distributions bring the task {twice[0]}: uninstall one of them")
+    return found
 
 
 def load(repository: Path) -> Mapping[str, Task[Any, Any]]:
-    """The tasks by name, with the labels of that model repository."""
-    tasks: list[Task[Any, Any]] = [task.load(repository) for task in TASKS]
-    return MappingProxyType({task.name: task for task in tasks})
-
-
-def keywords(tasks: Mapping[str, Task[Any, Any]]) -> Keywords:
-    """The words of the tags task: what a library's keywords are matched with."""
-    tags = tasks[TagsTask.name]
-    assert isinstance(tags, TagsTask)
-    return tags.keywords
+    """Load all tasks by name, with their assets from a model repository."""
+    return MappingProxyType({task.name: task.load(repository) for task in tasks()})

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from imagier_server.messages import Picture, Tensors
+from imagier_server.tasks.options import Option
 from imagier_server.timings import Stage
 
 P = ParamSpec("P")
@@ -17,18 +19,8 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class OptionInfo:
-    """What the catalogue says of an option: its default in protobuf's JSON form, and its bounds if it has any."""
-
-    name: str
-    default: str
-    minimum: float | None = None
-    maximum: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class LimitInfo:
-    """Within what a task works, as the catalogue says: `value` in the unit that `name` ends with."""
+    """A limit of a task, for the catalogue: `value` in the unit that `name` ends with."""
 
     name: str
     value: float
@@ -36,23 +28,23 @@ class LimitInfo:
 
 
 class Steps(Protocol):
-    """What a task may do beside arithmetic, on behalf of one request; each step runs under its stage's clock."""
+    """A task's means beyond arithmetic, for one request; each step is timed under its stage."""
 
     async def compute(self, stage: Stage, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a pure function off the event loop."""
+        """Run a pure function off the event loop."""
         ...
 
     async def infer(self, model: str, inputs: Tensors) -> Tensors:
-        """Runs one model: inputs by name → outputs by name. Raises `ImagierError`. May be called several times at once."""
+        """Run one model: inputs by name → outputs by name. Raises `ImagierError`. Concurrent calls are allowed."""
         ...
 
 
 class Task(Protocol[Options_contra, Result_co]):
-    """Something that can be asked of a picture.
+    """A task that can be requested for a picture.
 
-    `name` is the task's field in the contract; `models` the roles it needs; `languages` what it answers in (or reads);
-    `scripts` what it reads (ISO 15924); `price` in credits. A server may do without the models of an `optional` task: their terms
-    have to be accepted by whoever runs it.
+    `name` is the task's field in the contract; `models` the roles it needs; `languages` those of its results (or those it reads);
+    `scripts` what it reads (ISO 15924); `price` in credits, unless the operator sets another. The models of an `optional` task may
+    be missing: the operator must accept their terms.
     """
 
     @property
@@ -68,20 +60,36 @@ class Task(Protocol[Options_contra, Result_co]):
     @property
     def limits(self) -> tuple[LimitInfo, ...]: ...
     @property
-    def options(self) -> tuple[OptionInfo, ...]: ...
+    def options(self) -> tuple[Option, ...]: ...
     @property
     def price(self) -> int: ...
 
     def check(self, options: Options_contra) -> None:
-        """Raises `InvalidRequestError` with the field if an option is out of its range."""
+        """Raise `InvalidRequestError` with the field if an option is out of range."""
         ...
 
     def scale(self, width: int, height: int) -> float:
-        """The smallest scale, at most 1, at which a picture of that size in pixels is read as well as at its full size."""
+        """The smallest scale, at most 1, at which a picture of that size loses nothing for this task."""
         ...
 
     async def run(
         self, picture: Picture, options: Options_contra, languages: tuple[str, ...], steps: Steps
     ) -> Result_co:
-        """Annotates `picture`, whose pixels are at `scale` or above."""
+        """Annotate `picture`, whose pixels are at `scale` or above."""
+        ...
+
+
+class TaskClass(Protocol):
+    """A task class, known before any asset is loaded.
+
+    `objective_seconds` is its latency objective (95th percentile), one of the histogram's buckets (`metrics.SECONDS`).
+    """
+
+    name: str
+    models: tuple[str, ...]
+    optional: bool
+    objective_seconds: float
+
+    def load(self, repository: Path) -> Task[Any, Any]:
+        """Load the task with its assets from a model repository. Raises `ModelLockError` or `OSError`."""
         ...

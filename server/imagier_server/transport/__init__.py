@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doors: each turns its messages into the gateway's values and back, and decides nothing."""
+"""Transports: each converts its messages to the gateway's values and back, and decides nothing."""

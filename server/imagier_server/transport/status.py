@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our errors as gRPC statuses: one table, google.rpc details, and the retry hint that gRPC's own clients obey."""
+"""Makes gRPC statuses of errors, with google.rpc details, and the retry pushback for gRPC's own clients."""
 
 from __future__ import annotations
 
@@ -12,25 +12,22 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[attr-defined, unused-ignore]  # the published stubs know status only
 
 from imagier_server.errors import Code, ImagierError
+from imagier_server.transport.statuses import STATUSES
 
 DOMAIN = "imagier"
 
-CODES = {
-    Code.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
-    Code.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Code.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    Code.UNSUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
-    Code.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
-    Code.INTERNAL: grpc.StatusCode.INTERNAL,
-}
+CODES = {code: next(each for each in grpc.StatusCode if each.value[0] == STATUSES[code].number) for code in Code}
 
 
 def to_status(error: ImagierError) -> status_pb2.Status:
-    """The error with its details: ErrorInfo always, BadRequest for a field, RetryInfo if a retry may succeed."""
+    """Build the status with details: ErrorInfo always, BadRequest for a field, QuotaFailure, RetryInfo if a retry may succeed."""
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.text)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if error.used_up:
+        used_up = error_details_pb2.QuotaFailure.Violation(subject=error.used_up, description=error.text)
+        details.append(error_details_pb2.QuotaFailure(violations=[used_up]))
     if error.retry_after is not None:
         delay = Duration()
         delay.FromMilliseconds(round(error.retry_after * 1000))
@@ -38,11 +35,12 @@ def to_status(error: ImagierError) -> status_pb2.Status:
     packed = [any_pb2.Any() for _ in details]
     for envelope, detail in zip(packed, details, strict=True):
         envelope.Pack(detail)
-    return status_pb2.Status(code=CODES[error.code].value[0], message=error.text, details=packed)
+    return status_pb2.Status(code=STATUSES[error.code].number, message=error.text, details=packed)
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ImagierError) -> NoReturn:
-    """Ends a call with that error. `grpc-retry-pushback-ms` (gRFC A6) says when to retry, or, negative, not to."""
+    """End a call with an error. `grpc-retry-pushback-ms` (gRFC A6) says when to retry, or, negative, not to."""
+    error.without_traceback()
     pushback = -1 if error.retry_after is None else round(error.retry_after * 1000)
     trailers = (
         ("grpc-status-details-bin", to_status(error).SerializeToString()),

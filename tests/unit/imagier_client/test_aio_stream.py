@@ -14,6 +14,7 @@ from imagier_client.errors import UnreadableFileError
 from imagier_client.messages import Limits
 from imagier_client.reading import Image
 from imagier_client.retry import RetryPolicy
+from imagier_client.tasks.tags import Tags
 from imagier_client.window import Window
 
 ANY = Limits(0, 0, 0, 0, 0)
@@ -21,7 +22,7 @@ Pairs = Iterable[tuple[str, Image]] | AsyncIterator[tuple[str, Image]]
 
 
 def source(images: Pairs) -> Source[str]:
-    return Source(images, ANY, lambda content: encode_request(content, tags=True))
+    return Source(images, ANY, lambda content: encode_request(content, [Tags()]))
 
 
 def window(size: int = 2) -> Window[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import socket
 
 import pytest
 from imagier_client import AsyncClient, Client
@@ -21,10 +22,16 @@ def test_the_same_method_has_the_same_arguments(name: str) -> None:
 
 
 def test_the_same_methods() -> None:
-    # A blocking client may also be closed without `with`.
-    assert {name for name in vars(Client) if not name.startswith("_")} == {*METHODS, "close"}
+    assert {name for name in vars(Client) if not name.startswith("_")} == set(METHODS)
 
 
-def test_making_a_client_reaches_for_nobody() -> None:
-    Client("host.invalid:1").close()
-    AsyncClient("host.invalid:1")
+def test_a_client_that_is_not_used_connects_to_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        AsyncClient(address)
+        Client(address).close()
+        # Whoever connected first is accepted first.
+        with socket.create_connection(server.getsockname()) as ours:
+            theirs, caller = server.accept()
+            theirs.close()
+            assert caller == ours.getsockname()

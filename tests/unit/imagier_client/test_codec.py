@@ -10,43 +10,38 @@ from google.protobuf import duration_pb2
 from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2, timing_pb2
 from imagier_client import codec
 from imagier_client.errors import InvalidRequestError, UnavailableError
-from imagier_client.messages import (
-    Caption,
-    CaptionOptions,
-    CaptionResult,
-    Limits,
-    ModelReference,
-    OptionInfo,
-    Point,
-    StageTiming,
-    TagsOptions,
-    TaskLimit,
-    TextOptions,
-)
+from imagier_client.messages import Limits, OptionInfo, StageTiming, TaskLimit
+from imagier_client.tasks.caption import Caption, CaptionCandidate, CaptionResult
+from imagier_client.tasks.ocr import Ocr
+from imagier_client.tasks.shown import Point
+from imagier_client.tasks.tags import Tags
+from imagier_client.tasks.task import ModelReference
 
 
 def test_what_is_not_asked_for_is_not_set() -> None:
-    request = codec.encode_request(b"x", tags=True)
+    request = codec.encode_request(b"x", [Tags()])
     assert request.HasField("tags")
-    assert not request.HasField("text")
+    assert not request.HasField("ocr")
     assert request.tags == tags_pb2.TagsOptions()
 
 
 def test_zero_is_said_and_none_is_not() -> None:
-    options = codec.encode_request(b"x", tags=TagsOptions(min_score=0.0)).tags
+    options = codec.encode_request(b"x", [Tags(min_score=0.0)]).tags
     assert options.HasField("min_score")
     assert not options.HasField("max_tags")
-    assert codec.encode_request(b"x", caption=CaptionOptions(min_score=0.0)).caption.HasField("min_score")
-    assert not codec.encode_request(b"x", caption=True).caption.HasField("min_score")
-    assert codec.encode_request(b"x", text=TextOptions(min_confidence=0.0)).text.HasField("min_confidence")
+    assert codec.encode_request(b"x", [Caption(min_score=0.0)]).caption.HasField("min_score")
+    assert not codec.encode_request(b"x", [Caption()]).caption.HasField("min_score")
+    assert codec.encode_request(b"x", [Ocr(min_confidence=0.0)]).ocr.HasField("min_confidence")
 
 
 def test_every_option_is_sent() -> None:
     request = codec.encode_request(
         b"bytes",
-        tags=TagsOptions(3, 0.5, ("cat",), ("dog",), ("sea",)),
-        text=TextOptions(0.25, words=True),
-        caption=CaptionOptions(10, 3, 0.25, gender_neutral=True),
+        [
+            Tags(3, 0.5, ("cat",), ("dog",), ("sea",)),
+            Ocr(0.25, words=True),
+            Caption(10, 3, 0.25, gender_neutral=True, include_guesses=True),
+        ],
         languages=("fr", "en"),
         request_id="id",
     )
@@ -55,8 +50,8 @@ def test_every_option_is_sent() -> None:
         request_id="id",
         languages=["fr", "en"],
         tags={"max_tags": 3, "min_score": 0.5, "allow": ["cat"], "deny": ["dog"], "existing_tags": ["sea"]},
-        text={"min_confidence": 0.25, "words": True},
-        caption={"max_words": 10, "candidates": 3, "min_score": 0.25, "gender_neutral": True},
+        ocr={"min_confidence": 0.25, "words": True},
+        caption={"max_words": 10, "candidates": 3, "min_score": 0.25, "gender_neutral": True, "include_guesses": True},
     )
 
 
@@ -67,16 +62,18 @@ def test_captions_arrive_with_what_they_are() -> None:
     response.caption.models.add(name="captioner", version="ours 1", research_only=True)
     response.caption.title, response.caption.cost = "Dog", 1
     response.caption.unknown_languages.append("fr")
+    response.caption.guesses_left_out = 2
     annotation = codec.decode_annotation(response)
     assert annotation.caption == CaptionResult(
         models=(ModelReference("captioner", "ours 1", research_only=True),),
         cost=1,
         captions=(
-            Caption("A dog.", "en", 0.75, guess=False),
-            Caption("A cat.", "en", 0.25, guess=True, origin="unspecified"),
+            CaptionCandidate("A dog.", "en", 0.75, guess=False),
+            CaptionCandidate("A cat.", "en", 0.25, guess=True, origin="unspecified"),
         ),
         title="Dog",
         unknown_languages=("fr",),
+        guesses_left_out=2,
     )
     assert list(annotation.results) == ["caption"]
 
@@ -90,13 +87,13 @@ def full_response() -> annotator_pb2.AnnotateResponse:
     tag.names.update({"zh": "猫", "en": "cat", "fr": "chat"})
     parent = tag.parents.add(id="n0")
     parent.names.update({"en": "animal", "fr": "animal"})
-    line = response.text.lines.add(text="a b", confidence=0.5)
+    line = response.ocr.lines.add(text="a b", confidence=0.5)
     line.polygon.add(x=1, y=2)
     line.normalized_polygon.add(x=0.25, y=0.5)
     word = line.words.add(text="a", confidence=0.25)
     word.polygon.add(x=3, y=4)
     word.normalized_polygon.add(x=0.5, y=0.25)
-    response.text.text = "a b"
+    response.ocr.text = "a b"
     response.timings.total.CopyFrom(duration_pb2.Duration(seconds=1, nanos=500_000_000))
     response.timings.stages.add(task="tags", stage=3, duration=duration_pb2.Duration(nanos=250_000_000))
     return response
@@ -118,9 +115,9 @@ def test_every_field_of_a_reply_arrives() -> None:
         "machine",
     )
     assert [(parent.id, parent.name) for parent in tag.parents] == [("n0", "animal")]
-    assert annotation.text is not None
-    assert annotation.text.text == "a b"
-    (line,) = annotation.text.lines
+    assert annotation.ocr is not None
+    assert annotation.ocr.text == "a b"
+    (line,) = annotation.ocr.lines
     assert (line.text, line.confidence, line.polygon) == ("a b", 0.5, (Point(1, 2),))
     assert line.normalized_polygon == (Point(0.25, 0.5),)
     (word,) = line.words
@@ -130,19 +127,14 @@ def test_every_field_of_a_reply_arrives() -> None:
     assert annotation.timings.stages == (StageTiming("tags", "infer", 0.25),)
 
 
-@pytest.mark.parametrize(("languages", "name"), [(("zh_CN", "en"), "猫"), (("zh-Hans",), "猫"), (("fr_CA",), "chat")])
-def test_names_are_in_the_order_of_languages_with_a_region(languages: tuple[str, ...], name: str) -> None:
-    assert next(iter(codec.ordered_names({"en": "cat", "fr": "chat", "zh": "猫"}, languages).values())) == name
-
-
 def test_a_task_that_was_not_asked_for_is_none_and_one_that_failed_is_an_error() -> None:
     response = annotator_pb2.AnnotateResponse()
-    response.text.status.code = 14
+    response.ocr.status.code = 14
     annotation = codec.decode_annotation(response)
     assert annotation.tags is None
-    assert annotation.text is not None
-    assert not annotation.text.ok
-    assert isinstance(annotation.text.error, UnavailableError)
+    assert annotation.ocr is not None
+    assert not annotation.ocr.ok
+    assert isinstance(annotation.ocr.error, UnavailableError)
 
 
 def test_what_a_newer_server_says_is_no_failure() -> None:
@@ -206,10 +198,13 @@ def test_the_catalogue() -> None:
 @pytest.mark.parametrize(
     ("options", "field"),
     [
-        ({"tags": TagsOptions(max_tags=10**20)}, "tags.max_tags"),
-        ({"tags": TagsOptions(deny=("ok", "\udce9"))}, "tags.deny"),
-        ({"tags": True, "languages": ["\ud800"]}, "languages"),
-        ({"tags": True, "request_id": "\udcff"}, "request_id"),
+        ({"asked": [Tags(max_tags=10**20)]}, "tags.max_tags"),
+        ({"asked": [Tags(max_tags="3")]}, "tags.max_tags"),  # type: ignore[arg-type]
+        ({"asked": [Tags(deny=("ok", "\udce9"))]}, "tags.deny"),
+        ({"asked": [Tags(deny="cat")]}, "tags.deny"),  # type: ignore[arg-type]
+        ({"asked": [Tags(existing_tags=5)]}, "tags.existing_tags"),  # type: ignore[arg-type]
+        ({"asked": [Tags()], "languages": ["\ud800"]}, "languages"),
+        ({"asked": [Tags()], "request_id": "\udcff"}, "request_id"),
     ],
 )
 def test_what_cannot_be_sent_names_its_field(options: dict[str, Any], field: str) -> None:

@@ -31,12 +31,21 @@ def status(
         ("INVALID_ARGUMENT", "INVALID_IMAGE", errors.InvalidImageError),
         ("INVALID_ARGUMENT", "IMAGE_TOO_LARGE", errors.ImageTooLargeError),
         ("INVALID_ARGUMENT", "NEW_REASON", errors.InvalidRequestError),
-        ("RESOURCE_EXHAUSTED", "OVERLOADED", errors.ExhaustedError),
+        ("RESOURCE_EXHAUSTED", "OVERLOADED", errors.OverloadedError),
+        ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", errors.QuotaError),
+        ("RESOURCE_EXHAUSTED", "CREDITS_RESERVED", errors.ExhaustedError),
+        ("RESOURCE_EXHAUSTED", "", errors.ExhaustedError),
+        ("UNAUTHENTICATED", "UNAUTHENTICATED", errors.AuthenticationError),
+        ("PERMISSION_DENIED", "FORBIDDEN", errors.ForbiddenError),
+        ("FAILED_PRECONDITION", "CREDITS_USED_UP", errors.CreditsError),
+        ("FAILED_PRECONDITION", "", ImagierClientError),
+        ("NOT_FOUND", "", errors.NotFoundError),
+        ("UNIMPLEMENTED", "MODEL_NOT_INSTALLED", errors.UnsupportedError),
         ("UNAVAILABLE", "ENGINE_UNAVAILABLE", errors.UnavailableError),
         ("UNAVAILABLE", "", errors.UnavailableError),
         ("CANCELLED", "", errors.UnavailableError),
         ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", errors.DeadlineError),
-        ("INTERNAL", "INTERNAL", ImagierClientError),
+        ("INTERNAL", "INTERNAL", errors.ServerFaultError),
         ("UNKNOWN", "", ImagierClientError),
     ],
 )
@@ -44,6 +53,16 @@ def test_the_reason_tells_more_than_the_code(code: str, reason: str, error: type
     made = from_status(status(code, reason))
     assert type(made) is error
     assert (made.code, made.reason, made.message, str(made)) == (code, reason, "said", "said")
+
+
+def test_it_says_what_is_used_up() -> None:
+    made = status("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_after=9)
+    made.details.add().Pack(
+        error_details_pb2.QuotaFailure(violations=[error_details_pb2.QuotaFailure.Violation(subject="key:pictures")])
+    )
+    error = from_status(made)
+    assert (error.used_up, error.retryable, error.retry_after) == ("key:pictures", True, 9.0)
+    assert from_status(status("RESOURCE_EXHAUSTED")).used_up is None
 
 
 def test_another_domains_reason_is_not_ours() -> None:

@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from imagier_client.errors import ExhaustedError, ImagierClientError, InvalidImageError, UnavailableError
-from imagier_client.retry import Attempts, RetryPolicy, stream_patience
+from imagier_client.errors import (
+    ExhaustedError,
+    ImagierClientError,
+    InvalidImageError,
+    InvalidRequestError,
+    QuotaError,
+    UnavailableError,
+)
+from imagier_client.retry import STREAM_SECONDS, Attempts, RetryPolicy, silence
 
 UNREACHABLE = UnavailableError("nobody", retryable=True)
 BUSY = ExhaustedError("busy", retryable=True, retry_after=10.0)
@@ -22,6 +31,14 @@ def test_never_sooner_than_the_server_wishes(jitter: float) -> None:
     delay = RetryPolicy().delay(BUSY, 1, jitter=lambda: jitter)
     assert delay is not None
     assert 10.0 <= delay <= 11.0
+
+
+def test_nobody_waits_for_hours() -> None:
+    quota = QuotaError("used up", retryable=True, retry_after=3 * 3600.0)
+    assert RetryPolicy().delay(quota, 1) is None
+    assert (RetryPolicy(patience=4 * 3600.0).delay(quota, 1) or 0) >= 3 * 3600
+    with pytest.raises(QuotaError):
+        Attempts(RetryPolicy(), None).failed(quota)
 
 
 def test_a_server_that_shuts_down_is_left_at_once_and_then_obeyed() -> None:
@@ -81,5 +98,30 @@ def test_attempts_without_a_deadline_end_by_number() -> None:
 
 
 def test_a_stream_is_waited_for_longer_than_the_server_gives_a_picture() -> None:
-    assert stream_patience(60.0) == 90
-    assert stream_patience(None) is None
+    assert silence(None) > STREAM_SECONDS
+    assert silence(2 * STREAM_SECONDS) > 2 * STREAM_SECONDS
+    # What waits for its turn at a busy server has not begun.
+    assert silence(0.1) == silence(None)
+
+
+def test_a_server_that_wishes_a_little_is_asked_less_and_less_often() -> None:
+    policy = RetryPolicy(initial_backoff=1.0, max_backoff=5.0)
+    soon = UnavailableError("", retryable=True, retry_after=2.0)
+    assert [policy.wait(soon, n, jitter=lambda: 0.0) for n in range(1, 6)] == [2, 2, 4, 5, 5]
+    assert policy.wait(ExhaustedError("", retryable=True, retry_after=0.0), 9, jitter=lambda: 0.0) == 5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_attempts": 0},
+        {"max_attempts": 1.5},
+        {"patience": -1},
+        {"max_backoff": float("inf")},
+        {"initial_backoff": "1"},
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        RetryPolicy(**wrong)
+    assert caught.value.field == f"retry.{next(iter(wrong))}"

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 from imagier_server import app  # noqa: F401 - so that every error there is has been declared
-from imagier_server.errors import Code, ImagierError, causes
-from imagier_server.metrics import CODES, MAX_ENGINES, OTHER, OUTCOMES, Metrics, Outcome
+from imagier_server.errors import ImagierError, causes
+from imagier_server.metrics import MAX_ENGINES, OTHER, Metrics
 
 
 def engines(metrics: Metrics) -> set[str]:
@@ -21,7 +21,7 @@ def test_engines_that_come_and_go_leave_no_series() -> None:
     for number in range(3 * MAX_ENGINES):
         label = metrics.add_engine(f"10.0.0.{number}:8001")
         metrics.engine_attempts.labels(label, "ok").inc()
-        metrics.forget_engine(label)
+        metrics.remove_engine(label)
     assert engines(metrics) == set()
 
 
@@ -32,15 +32,9 @@ def test_too_many_engines_share_what_is_left() -> None:
     assert len(engines(metrics)) == MAX_ENGINES + 1
     ready = {label: metrics.registry.get_sample_value("imagier_engine_ready", {"engine": label}) for label in labels}
     assert ready == dict.fromkeys(labels, 0) | {OTHER: None}, "0 is an alert, and nobody sets the shared one"
-    metrics.forget_engine(OTHER)
+    metrics.remove_engine(OTHER)
     assert OTHER in engines(metrics), "others may still share it"
     assert metrics.add_engine("10.0.0.0:8001") == "10.0.0.0:8001", "known already"
-
-
-def test_every_end_of_a_task_means_something_to_the_objectives() -> None:
-    assert OUTCOMES.keys() == set(CODES)
-    assert set(OUTCOMES.values()) == set(Outcome)
-    assert OUTCOMES[Code.INVALID] is Outcome.CLIENT_ERROR
 
 
 def test_causes_are_constants_and_every_bound_has_its_own() -> None:

@@ -8,14 +8,21 @@ Triton runs this file in a process of each model instance; the gateway never imp
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import triton_python_backend_utils as pb_utils  # the stub brings it
+
+# ONNX Runtime checks this at import. The environment of an embedded Triton sets it too.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort  # noqa: TID251
+
+FATAL = 4  # of ONNX Runtime's severities
 
 # Of `optimization { graph { level } }`, as the native backend reads it.
 GRAPH_LEVELS = {
@@ -24,13 +31,17 @@ GRAPH_LEVELS = {
     2: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
 
+TAKEN_OVER = b"used_dltensor"
+rename = ctypes.pythonapi.PyCapsule_SetName
+rename.argtypes = (ctypes.py_object, ctypes.c_char_p)
+
 
 class TritonPythonModel:
     """One model instance: one ONNX Runtime session."""
 
     @staticmethod
     def auto_complete_config(config: pb_utils.ModelConfig) -> pb_utils.ModelConfig:
-        """The file says all; nothing is guessed."""
+        """Auto-completion: none, the file is complete."""
         return config
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -42,9 +53,12 @@ class TritonPythonModel:
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batches = config["max_batch_size"] > 0
+        # Fatal only: ONNX Runtime would write a failed run's text, which may quote tensors, to Triton's log.
+        self.silently = ort.RunOptions()
+        self.silently.log_severity_level = FATAL
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Answer each request, in order: those that Triton batched as one run, the cancelled ones not at all."""
+        """Answer the requests in order: one run per batch of Triton's, skipping cancelled requests."""
         cancelled = [request.is_cancelled() for request in requests]
         waiting = [request for request, gone in zip(requests, cancelled, strict=True) if not gone]
         groups = [waiting] if self.batches else [[request] for request in waiting]
@@ -55,19 +69,21 @@ class TritonPythonModel:
         ]
 
     def answer(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
-        """Run the requests' rows as one batch; a failure is the answer to each of them."""
+        """Run the requests' rows as one batch; on failure each gets the error."""
         try:
             return self.run(requests)
         except Exception as error:  # noqa: BLE001  whatever it is, the instance must live on
-            return [failure(str(error), pb_utils.TritonError.INTERNAL) for _ in requests]
+            # Only the kind: the text may quote tensors (an index out of range, say).
+            text = f"{type(error).__name__} while the graph ran"
+            return [failure(text, pb_utils.TritonError.INTERNAL) for _ in requests]
 
     def run(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         feeds = [
-            [pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs]
+            [np.from_dlpack(pb_utils.get_input_tensor_by_name(request, name)) for name in self.inputs]
             for request in requests
         ]
         batch = feeds[0] if len(feeds) == 1 else [np.concatenate(rows) for rows in zip(*feeds, strict=True)]
-        results = self.session.run(self.outputs, dict(zip(self.inputs, batch, strict=True)))
+        results = self.session.run(self.outputs, dict(zip(self.inputs, batch, strict=True)), self.silently)
         if len(feeds) == 1:
             return [self.response(results)]
         ends = np.cumsum([len(feed[0]) for feed in feeds])
@@ -76,8 +92,17 @@ class TritonPythonModel:
         return [self.response(rows) for rows in zip(*(np.split(result, ends[:-1]) for result in results), strict=True)]
 
     def response(self, results: Iterable[np.ndarray]) -> pb_utils.InferenceResponse:
-        tensors = [pb_utils.Tensor(name, result) for name, result in zip(self.outputs, results, strict=True)]
+        tensors = [tensor(name, result) for name, result in zip(self.outputs, results, strict=True)]
         return pb_utils.InferenceResponse(tensors)
+
+
+def tensor(name: str, values: np.ndarray) -> pb_utils.Tensor:
+    """`values` for Triton, by DLPack: the stub was compiled for numpy 1, and reads numpy 2's arrays as empty."""
+    capsule = values.__dlpack__()
+    made = pb_utils.Tensor.from_dlpack(name, capsule)
+    # The stub misspells the capsule name by which numpy knows that its memory was taken over.
+    rename(capsule, TAKEN_OVER)
+    return made
 
 
 def failure(text: str, code: int) -> pb_utils.InferenceResponse:
@@ -85,7 +110,7 @@ def failure(text: str, code: int) -> pb_utils.InferenceResponse:
 
 
 def session_options(config: dict[str, Any]) -> ort.SessionOptions:
-    """What config.pbtxt says, by the native backend's names."""
+    """Session options from config.pbtxt, by the native backend's names."""
     parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
     options = ort.SessionOptions()
     level = config.get("optimization", {}).get("graph", {}).get("level", 0)
@@ -96,7 +121,7 @@ def session_options(config: dict[str, Any]) -> ort.SessionOptions:
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
     options.enable_cpu_mem_arena = is_true(parameters.get("enable_mem_arena", "1"))
     options.enable_mem_pattern = is_true(parameters.get("enable_mem_pattern", "1"))
-    # The cores are shared with the gateway and its decoders: a thread that waits by spinning would take one from them.
+    # The gateway and its decoders share the cores, so threads must not spin while waiting.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options

@@ -22,7 +22,7 @@ from imagier_server.decode.formats import Format
 ATTACKS = """
 import ctypes, importlib, json, os, resource, signal, socket, subprocess, sys, threading
 from imagier_server.decode import confinement, worker
-from imagier_server.decode.decoder import RefusedError
+from imagier_server.decode.refusals import RefusedError
 
 folder, absent = sys.argv.pop(), sys.argv.pop().split(",")
 held = os.open(folder + "/held", os.O_RDWR | os.O_CREAT)

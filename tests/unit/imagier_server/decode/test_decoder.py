@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from imagier_server.decode.decoder import Caps, TooLargeError, decode
+from imagier_server.decode.decoder import decode
 from imagier_server.decode.formats import Format
+from imagier_server.decode.refusals import Caps, TooLargeError
 from PIL import Image, ImageCms
 
 CAPS = Caps(pixels=1_000_000, side=5_000)

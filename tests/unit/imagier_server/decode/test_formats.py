@@ -16,7 +16,8 @@ from PIL import Image
 @pytest.mark.parametrize("fmt", [fmt for fmt in Format if fmt is not Format.HEIC])
 def test_what_pillow_writes_is_recognised(fmt: Format) -> None:
     file = io.BytesIO()
-    Image.new("RGB", (16, 16), "red").save(file, fmt.value.removeprefix("image/"))
+    name = "JPEG2000" if fmt is Format.JPEG2000 else fmt.value.removeprefix("image/")
+    Image.new("RGB", (16, 16), "red").save(file, name)
     assert sniff(file.getvalue()) is fmt
 
 

@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator
 
 import psutil
 import pytest
+from imagier_server.call import Lane
 from imagier_server.decode import process
 from imagier_server.decode.confinement import Confinement
-from imagier_server.decode.decoder import Caps
 from imagier_server.decode.pool import DecoderPool
 from imagier_server.decode.process import (
     DecoderCrashedError,
@@ -24,10 +24,11 @@ from imagier_server.decode.process import (
     DecoderProcess,
     DecoderUnavailableError,
 )
+from imagier_server.decode.refusals import Caps
 from imagier_server.errors import ImageTooLargeError, InternalError, InvalidImageError
-from imagier_server.messages import Lane
 from imagier_server.metrics import Metrics
 from PIL import Image
+from support.calls import call
 
 
 def png(width: int = 64, height: int = 48) -> bytes:
@@ -58,7 +59,7 @@ async def pool() -> AsyncIterator[DecoderPool]:
 
 
 async def test_decodes(pool: DecoderPool) -> None:
-    picture = await pool.decode(png(), lambda *_: 0.5, Lane.INTERACTIVE)
+    picture = await pool.decode(png(), lambda *_: 0.5, call(Lane.INTERACTIVE))
     assert picture.pixels.shape == (24, 32, 3)
     assert (picture.width, picture.height) == (64, 48)
     assert tuple(picture.pixels[0, 0]) == (0, 128, 128)
@@ -67,12 +68,12 @@ async def test_decodes(pool: DecoderPool) -> None:
 async def test_refusals_leave_the_worker_alive(pool: DecoderPool) -> None:
     before = sorted(pool.pids)
     with pytest.raises(InvalidImageError):
-        await pool.decode(b"nothing", whole, Lane.BULK)
+        await pool.decode(b"nothing", whole, call(Lane.BULK))
     with pytest.raises(ImageTooLargeError):
-        await pool.decode(png(5001, 1), whole, Lane.BULK)
-    with pytest.raises(InvalidImageError, match="broken"):
-        await pool.decode(png()[:-30], whole, Lane.BULK)
-    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+        await pool.decode(png(5001, 1), whole, call(Lane.BULK))
+    with pytest.raises(InvalidImageError, match="damaged"):
+        await pool.decode(png()[:-30], whole, call(Lane.BULK))
+    assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64
     assert sorted(pool.pids) == before
 
 
@@ -93,8 +94,8 @@ async def test_a_death_fails_its_own_picture_and_the_pool_heals(
         return 1.0
 
     with pytest.raises(error):
-        await pool.decode(png(), crash, Lane.BULK)
-    answers = await asyncio.gather(*(pool.decode(png(), whole, Lane.BULK) for _ in range(8)))
+        await pool.decode(png(), crash, call(Lane.BULK))
+    answers = await asyncio.gather(*(pool.decode(png(), whole, call(Lane.BULK)) for _ in range(8)))
     assert [answer.width for answer in answers] == [64] * 8
     assert len(pool.pids) == 2
     assert crashed not in pool.pids
@@ -109,16 +110,16 @@ async def test_one_that_is_suspended_is_replaced() -> None:
             return 1.0
 
         with pytest.raises(DecoderInterruptedError):
-            await pool.decode(png(), stall, Lane.BULK)
-        assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+            await pool.decode(png(), stall, call(Lane.BULK))
+        assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64
 
 
 async def test_an_overrun_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_PATIENCE", 200)  # the machine may be as busy as it likes
     async with DecoderPool(1, Caps(100_000_000, 30_000), 2 << 30, 0.05, Metrics()) as pool:
         with pytest.raises(DecoderOverrunError):
-            await pool.decode(png(8000, 8000), whole, Lane.BULK)
-        assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+            await pool.decode(png(8000, 8000), whole, call(Lane.BULK))
+        assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64
 
 
 async def test_lanes_interactive_first() -> None:
@@ -126,7 +127,7 @@ async def test_lanes_interactive_first() -> None:
         order: list[str] = []
 
         async def decode(name: str, lane: Lane) -> None:
-            await pool.decode(png(), whole, lane)
+            await pool.decode(png(), whole, call(lane))
             order.append(name)
 
         async with asyncio.TaskGroup() as group:
@@ -138,12 +139,12 @@ async def test_lanes_interactive_first() -> None:
 
 async def test_a_caller_that_leaves_the_queue_costs_nothing() -> None:
     async with DecoderPool(1, Caps(1_000_000, 5_000), 2 << 30, 20.0, Metrics()) as pool:
-        tasks = [asyncio.create_task(pool.decode(png(), whole, Lane.BULK)) for _ in range(4)]
+        tasks = [asyncio.create_task(pool.decode(png(), whole, call(Lane.BULK))) for _ in range(4)]
         await asyncio.wait(tasks[:1], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks[1:3]:
             task.cancel()
         assert (await tasks[3]).width == 64
-        assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+        assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64
 
 
 async def test_stopping_leaves_no_process() -> None:
@@ -178,7 +179,7 @@ async def test_decoders_that_do_not_start_are_said_at_start(monkeypatch: pytest.
 
 async def test_no_thread_has_to_start_for_a_picture(pool: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", no_thread)
-    pictures = await asyncio.gather(*(pool.decode(png(), whole, Lane.BULK) for _ in range(6)))
+    pictures = await asyncio.gather(*(pool.decode(png(), whole, call(Lane.BULK)) for _ in range(6)))
     assert [picture.width for picture in pictures] == [64] * 6
 
 
@@ -202,15 +203,15 @@ async def test_a_signal_to_all_processes_leaves_the_picture_under_way(pool: Deco
             decoder.send_signal(told)
         return 1.0
 
-    assert (await pool.decode(png(), in_the_middle, Lane.BULK)).width == 64
-    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+    assert (await pool.decode(png(), in_the_middle, call(Lane.BULK))).width == 64
+    assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64
 
 
 async def test_one_that_ended_while_idle_is_replaced_before_the_next_picture(pool: DecoderPool) -> None:
     before = set(pool.pids)
     for pid in before:
         end(pid)
-    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+    assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64
     assert len(set(pool.pids) - before) == 1
 
 
@@ -220,13 +221,13 @@ async def test_one_that_cannot_be_replaced_is_tried_again(pool: DecoderPool, mon
     with monkeypatch.context() as patch:
         patch.setattr(process.sys, "executable", "/nowhere/python")
         with pytest.raises(DecoderUnavailableError):
-            await pool.decode(png(), whole, Lane.BULK)
-    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+            await pool.decode(png(), whole, call(Lane.BULK))
+    assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64
 
 
 async def test_a_bug_of_ours_is_internal_and_the_decoder_is_replaced(pool: DecoderPool) -> None:
     before = set(pool.pids)
     with pytest.raises(InternalError):
-        await pool.decode(png(), lambda *_: 1 // 0, Lane.BULK)
+        await pool.decode(png(), lambda *_: 1 // 0, call(Lane.BULK))
     assert len(before - set(pool.pids)) == 1
-    assert (await pool.decode(png(), whole, Lane.BULK)).width == 64
+    assert (await pool.decode(png(), whole, call(Lane.BULK))).width == 64

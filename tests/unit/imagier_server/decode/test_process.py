@@ -13,7 +13,6 @@ import psutil
 import pytest
 from imagier_server.decode import process, worker
 from imagier_server.decode.confinement import Confinement
-from imagier_server.decode.decoder import Caps
 from imagier_server.decode.formats import Format
 from imagier_server.decode.process import (
     DecoderCrashedError,
@@ -22,7 +21,8 @@ from imagier_server.decode.process import (
     DecoderProcess,
     DecoderUnavailableError,
 )
-from imagier_server.errors import Code, ImageTooLargeError, InvalidImageError
+from imagier_server.decode.refusals import Caps
+from imagier_server.errors import Code, ImageTooLargeError, ImagierError, InvalidImageError
 
 START = f"""#!{sys.executable}
 import struct, sys, time
@@ -60,6 +60,11 @@ def decode(decoder: DecoderProcess, seconds: float = 20.0) -> None:
     decoder.decode(b"picture", Format.PNG, lambda *_: 0.1, seconds)
 
 
+def retryable(error: ImagierError) -> bool:
+    """UNAVAILABLE, and to be tried again after two seconds or half as long again: callers are not to come back all at once."""
+    return error.code is Code.UNAVAILABLE and error.retry_after is not None and 2.0 <= error.retry_after <= 3.0
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -95,7 +100,7 @@ def test_a_kill_from_outside_is_retryable(start: Starter) -> None:
     for code in (PICTURE + killed, PICTURE + HEADER.replace("50", "10") + killed):
         with pytest.raises(DecoderInterruptedError) as raised:
             decode(start(GREETING + code))
-        assert (raised.value.code, raised.value.retry_after) == (Code.UNAVAILABLE, 2.0)
+        assert retryable(raised.value)
 
 
 def test_what_fits_is_a_picture(start: Starter) -> None:
@@ -125,7 +130,7 @@ STALLS = pytest.mark.parametrize(
 def test_time_is_that_of_the_whole_decode(start: Starter, answer: str) -> None:
     with pytest.raises(DecoderInterruptedError) as raised:
         decode(start(GREETING + PICTURE + "import os, signal\n" + answer + "\nsignal.pause()"), 0.2)
-    assert (raised.value.code, raised.value.retry_after) == (Code.UNAVAILABLE, 2.0)
+    assert retryable(raised.value)
 
 
 @pytest.fixture
@@ -167,7 +172,7 @@ def test_time_before_the_picture_does_not_count(start: Starter) -> None:
     [
         (worker.REFUSED + b"no numbers", InvalidImageError, "no numbers"),
         (worker.TOO_LARGE + b"\xff", ImageTooLargeError, "\ufffd"),
-        (worker.BROKEN, InvalidImageError, "broken, cut short, or of a kind that is not read"),
+        (worker.BROKEN, InvalidImageError, "damaged, truncated or of an unsupported kind"),
     ],
 )
 def test_refusals(start: Starter, answer: bytes, error: type[InvalidImageError], text: str) -> None:
@@ -187,7 +192,7 @@ def test_one_that_does_not_start_is_not_the_pictures_fault(start: Starter, code:
 def test_it_ends_with_the_gateway_even_in_the_middle_of_a_picture() -> None:
     gateway = """
 import sys
-from imagier_server.decode.decoder import Caps
+from imagier_server.decode.refusals import Caps
 from imagier_server.decode.process import DecoderProcess
 decoder = DecoderProcess(Caps(1, 1), 1 << 30)
 decoder.confinement()

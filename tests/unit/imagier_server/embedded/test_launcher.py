@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guard kills the process group of the Triton that it was left behind for, and no other."""
+"""The launcher gives up rights before it becomes Triton; the guard kills the process group of that Triton, and no other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 from imagier_server.embedded import launcher
 
@@ -38,3 +39,28 @@ def test_a_guard_that_runs_late_knows_its_triton() -> None:
     parent, group = map(int, told.split())
     assert parent not in (triton.pid, os.getpid())
     assert group == triton.pid
+
+
+# Boost makes shared memory so: whatever the mask, fchmod(2) opens it to all.
+KEPT_PRIVATE = textwrap.dedent("""
+    import importlib.util, os, resource, subprocess, sys
+
+    spec = importlib.util.spec_from_file_location("launcher", sys.argv[1])
+    launcher = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(launcher)
+    launcher.keep_private()
+    made_by_a_child = '''
+    import os, resource, sys
+    region = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR, 0o644)
+    os.fchmod(region, 0o644)
+    print(oct(os.fstat(region).st_mode), resource.getrlimit(resource.RLIMIT_CORE))
+    print("NoNewPrivs:\\t1" in open("/proc/self/status").read())
+    '''
+    subprocess.run([sys.executable, "-c", made_by_a_child, sys.argv[2]], check=True)
+""")
+
+
+def test_what_triton_and_its_children_make_is_private_from_the_first_moment(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KEPT_PRIVATE, launcher.__file__, str(tmp_path / "region")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "0o100600 (1, 1)\nTrue\n"

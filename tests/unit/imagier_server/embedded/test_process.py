@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder, the command line and the environment that Triton gets, and what is read out of its log."""
+"""The folder, the command line and the environment that Triton gets."""
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 import pytest
+from imagier_server import no_telemetry
 from imagier_server.embedded import process
 from imagier_server.embedded.scratch import Scratch
 from imagier_server.embedded.wheel import EmbeddedError, Wheel
@@ -33,13 +33,13 @@ def repository(tmp_path):
     return tmp_path / "repository"
 
 
-def test_triton_listens_on_loopback_only_and_serves_no_http():
-    arguments = process.command(WHEEL, PLACE, 4001, 4002)
+def test_triton_listens_in_its_own_folder_and_serves_no_http_but_its_metrics():
+    arguments = process.command(WHEEL, PLACE, process.private_socket(PLACE), 4002)
     assert arguments[0] == "/wheel/bin/tritonserver"
     assert {
         "--allow-http=false",
-        "--grpc-address=127.0.0.1",
-        "--grpc-port=4001",
+        "--grpc-address=unix:/dev/shm/imagier-triton-ab12/grpc",
+        "--grpc-port=1",
         "--metrics-address=127.0.0.1",
         "--metrics-port=4002",
         "--model-control-mode=none",
@@ -52,21 +52,23 @@ def test_triton_listens_on_loopback_only_and_serves_no_http():
     } <= set(arguments)
 
 
-def test_what_could_change_or_watch_the_server_has_a_key_that_nobody_knows():
-    first, second = (
-        next(each for each in process.command(WHEEL, PLACE, 1, 2) if "restricted" in each) for _ in range(2)
-    )
-    assert first.startswith("--grpc-restricted-protocol=shared-memory,model-repository,trace,logging:nobody=")
-    assert first != second
+def test_the_command_line_which_all_can_read_holds_no_secret():
+    first, second = (process.command(WHEEL, PLACE, process.private_socket(PLACE), 4002) for _ in range(2))
+    assert first == second  # nothing random
+    assert not [each for each in first if "restricted" in each]
 
 
 def test_the_wheels_libraries_and_our_interpreter_come_first(monkeypatch):
     monkeypatch.setattr(process.sys, "executable", "/venv/bin/python")
-    given = process.environment({"PATH": "/usr/bin", "LD_LIBRARY_PATH": "/cuda", "LANG": "C"}, WHEEL, PLACE)
+    inherited = {"PATH": "/usr/bin", "LD_LIBRARY_PATH": "/cuda", "LANG": "C", "CUDA_VISIBLE_DEVICES": "0"}
+    secrets = {"HF_TOKEN": "x", "NVIDIA_API_KEY": "x", "IMAGIER_TRACES": "x", "SSH_AUTH_SOCK": "x"}
+    given = process.environment(inherited | secrets, WHEEL, PLACE)
     assert given == {
         "PATH": "/venv/bin:/usr/bin",
         "LD_LIBRARY_PATH": "/wheel.libs:/dev/shm/imagier-triton-ab12/lib:/cuda",
         "LANG": "C",
+        "CUDA_VISIBLE_DEVICES": "0",
+        **no_telemetry.VARIABLES,
     }
     assert process.environment({}, WHEEL, PLACE)["LD_LIBRARY_PATH"] == "/wheel.libs:/dev/shm/imagier-triton-ab12/lib"
 
@@ -87,6 +89,16 @@ def test_only_the_models_named(repository, tmp_path):
     assert (tmp_path / "place" / "models" / "tagger").resolve() == repository / "tagger"
 
 
+def test_a_config_of_ours_takes_the_place_of_the_models_own(repository, tmp_path):
+    place = tmp_path / "place"
+    process.compose(place, WHEEL, repository, None, {"tagger": "quick", "unknown": "none"})
+    assert (place / "models" / "tagger" / "config.pbtxt").read_text("utf-8") == "quick"
+    assert (place / "models" / "tagger" / "1").resolve() == repository / "tagger" / "1"
+    assert (place / "models" / "text_detector").resolve() == repository / "text_detector"
+    assert not (repository / "tagger" / "config.pbtxt").read_text("utf-8")
+    assert not (place / "models" / "unknown").exists()
+
+
 @pytest.mark.parametrize(("models", "text"), [(["captioner"], "No captioner in"), ([], "No model in")])
 def test_a_missing_model_is_told_with_the_command_that_makes_it(repository, tmp_path, models, text):
     with pytest.raises(EmbeddedError, match=text) as caught:
@@ -94,27 +106,16 @@ def test_a_missing_model_is_told_with_the_command_that_makes_it(repository, tmp_
     assert "imagier models install" in str(caught.value)
 
 
-def test_the_log_is_appended_to_and_only_its_owner_reads_it(tmp_path):
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "triton.log").write_text("another run\n")
-    with process.open_log(tmp_path / "logs") as log:
-        log.file.write(b"this run\n")
-        log.file.flush()
-        assert log.text() == "this run\n"
-    with process.open_log(tmp_path / "new") as log:
-        assert stat.S_IMODE((tmp_path / "new" / "triton.log").stat().st_mode) == 0o600
-
-
-def test_explain_names_the_models_that_failed():
-    log = (
-        'I1121 04:41:35.728615 13154 model_lifecycle.cc:472] "loading: tagger:1"\n'
-        'E1121 04:41:35.726488 13154 server.cc:241] "CudaDriverHelper has not been initialized."\n'
-        "E1121 04:41 1 a.cc:642] \"failed to load 'tagger' version 1: Internal: no such file\\n\\nAt:\\n  x\"\n"
-        "error: creating server: Internal - failed to load all models"
-    )
-    assert process.explain(log) == "failed to load 'tagger' version 1: Internal: no such file"
-
-
-def test_explain_falls_back_to_the_last_lines():
-    assert process.explain("\n".join(map(str, range(20)))) == "\n".join(map(str, range(10, 20)))
-    assert process.explain("") == "its log is empty"
+@pytest.mark.parametrize(
+    ("status", "log", "again"),
+    [
+        (1, "E1121 04:41:35.7 1 main.cc:1] Failed to bind to 127.0.0.1:4002: Address already in use", True),
+        (-6, "terminate called after throwing an instance of 'boost::interprocess::lock_exception'", True),
+        (-9, "", True),
+        (1, "", False),
+        (1, "E1121 04:41:35.7 1 model_lifecycle.cc:642] \"failed to load 'tiny' version 1: Internal: text\"", False),
+        (-6, "E1121 04:41:35.7 1 model_lifecycle.cc:642] \"failed to load 'tiny' version 1: Internal: text\"", False),
+    ],
+)
+def test_a_start_is_tried_again_where_another_may_do_better(status, log, again):
+    assert process._may_start_next_time(status, log) is again

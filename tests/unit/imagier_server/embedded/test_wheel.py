@@ -41,9 +41,16 @@ def test_glibc_version(monkeypatch, reported, expected):
     assert wheel.glibc_version() == expected
 
 
-def test_a_missing_wheel_is_told_with_the_command_that_installs_it(monkeypatch):
+def test_a_missing_wheel_is_told_with_the_command_that_installs_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(wheel, "FILES", tmp_path / "none")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(EmbeddedError, match=r"pip install 'imagier\[embedded\]'"):
+    with pytest.raises(EmbeddedError, match="`imagier engine install`"):
+        wheel.find()
+
+
+def test_a_newer_python_is_refused(monkeypatch):
+    monkeypatch.setattr(wheel.sys, "version_info", (3, 14, 0))
+    with pytest.raises(EmbeddedError, match=r"knows Python 3\.11 to 3\.13; this is 3\.14"):
         wheel.find()
 
 

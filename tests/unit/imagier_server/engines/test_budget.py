@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from imagier_server.engines.budget import RetryBudget
 
@@ -11,7 +11,6 @@ PERCENTS = st.integers(0, 100)
 BURSTS = st.integers(1, 20)
 
 
-@settings(deadline=None)
 @given(PERCENTS, BURSTS, st.lists(st.booleans(), max_size=300))
 def test_never_more_than_the_share_and_the_burst(percent: int, burst: int, asked: list[bool]) -> None:
     budget = RetryBudget(percent, burst)
@@ -25,7 +24,6 @@ def test_never_more_than_the_share_and_the_burst(percent: int, burst: int, asked
         assert retries <= (burst + requests * percent / 100 if percent else 0)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100), BURSTS)
 def test_all_that_one_engine_held_may_be_tried_again_and_again_later(percent: int, burst: int) -> None:
     budget = RetryBudget(percent, burst)
@@ -36,7 +34,6 @@ def test_all_that_one_engine_held_may_be_tried_again_and_again_later(percent: in
             budget.earn()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100), st.integers(2, 20))
 def test_in_an_outage_the_share_is_all_there_is(percent: int, burst: int) -> None:
     budget = RetryBudget(percent, burst)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import onnx
-import onnxruntime
 import pytest
 import torch
 from imagier_server.export.caption_graph import build_captioner
 from imagier_server.export.caption_search import CaptionSearch, SearchOptions
+from imagier_server.export.onnx_runtime import onnxruntime
 
 
 def options(beams):

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
-from imagier_server.export.catalogue import CATALOGUE, BundledFile, ModelRow
+from imagier_server.call import Lane
+from imagier_server.export.catalogue import CATALOGUE
+from imagier_server.export.model_row import BundledFile, ModelRow
+from imagier_server.settings import Settings
 from tritonclient.grpc import model_config_pb2
 
 REPOSITORY = Path(__file__).parents[4] / "model_repository"
@@ -84,6 +87,12 @@ def test_the_config_serves_interactive_and_bulk_callers_with_bounded_queues(row)
     assert policy.default_timeout_microseconds == 30_000_000
     assert policy.allow_timeout_override
     assert 0 < policy.max_queue_size <= 512
+    # A request may only shorten what stands here: bulk work needs more than any picture's own deadline.
+    assert set(batching.priority_queue_policy) == {Lane.BULK}
+    bulk = batching.priority_queue_policy[Lane.BULK]
+    assert bulk.default_timeout_microseconds > 1e6 * Settings.model_fields["stream_deadline_seconds"].default
+    bulk.default_timeout_microseconds = policy.default_timeout_microseconds
+    assert bulk == policy
     (group,) = config.instance_group
     assert group.kind == model_config_pb2.ModelInstanceGroup.KIND_AUTO
     assert group.count == 2, "docs/models.md says why"

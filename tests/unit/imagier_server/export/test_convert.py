@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import onnx
 import pytest
-from imagier_server.export.catalogue import CATALOGUE
-from imagier_server.export.convert import MAX_IR, MAX_OPSET, Converted, convert
-from imagier_server.export.errors import ExportError
+from imagier_server.export.catalogue import ALTERNATIVES, CATALOGUE
+from imagier_server.export.convert import MAX_IR, MAX_OPSET, Converted, convert, named
 from imagier_server.export.fetch import fetch
 
 REPOSITORY = Path(__file__).parents[4] / "model_repository"
@@ -41,7 +39,7 @@ def test_the_charset_has_a_line_for_every_token_but_the_blank():
     assert all(len(entry) == 1 for entry in entries)
 
 
-def test_an_unknown_role_has_no_conversion():
-    row = dataclasses.replace(CATALOGUE["tagger"], role="soothsayer")
-    with pytest.raises(ExportError, match="soothsayer: no conversion"):
-        convert(row, fetch(row.source, REPOSITORY))
+@pytest.mark.parametrize("row", [*CATALOGUE.values(), *ALTERNATIVES.values()], ids=lambda row: row.brand)
+def test_every_row_names_functions_that_exist(row):
+    for function in (row.convert, row.verify):
+        assert callable(named(function))

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from imagier_server.export.efficientnet_lite import build_classifier
+from imagier_server.export.onnx_runtime import onnxruntime
 
 
 @pytest.fixture(scope="module")

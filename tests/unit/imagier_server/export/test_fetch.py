@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from imagier_server.export.catalogue import CATALOGUE, BundledFile
+from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
+from imagier_server.export.model_row import BundledFile
 
 REPOSITORY = Path(__file__).parents[4] / "model_repository"
 SOURCE = CATALOGUE["text_line_orienter"].source

@@ -16,9 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import tiny_checkpoints
 from imagier_server.export.catalogue import ALTERNATIVES, CATALOGUE
 from imagier_server.model_lock import read_lock, verify_files
+from support import tiny_checkpoints
 
 CONFIGS = Path(__file__).parents[4] / "model_repository"
 NAME = ALTERNATIVES["blip-base"].source.name
@@ -113,13 +113,13 @@ IMAGIER = (Path(sys.executable).with_name("imagier"), "models")
 BROKEN_TRANSFER = """
 import sys
 import huggingface_hub
-from imagier_server.commands import models
+from imagier_client.cli import main
 
 def fail(*_, **__):
     raise RuntimeError("Data processing error: CAS service error")
 
 huggingface_hub.hf_hub_download = fail
-sys.exit(models(sys.argv[1:]))
+sys.exit(main(["models", *sys.argv[1:]]))
 """
 
 

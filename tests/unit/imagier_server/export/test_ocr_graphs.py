@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from imagier_server.export.errors import ExportError
 from imagier_server.export.ocr_graphs import answer_map, answer_tokens, answer_upside_down, read_charset, read_pixels
+from imagier_server.export.onnx_runtime import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 RNG = np.random.default_rng(0)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server with a real Triton does with more than it can: a burst, three times its capacity, and callers who come back.
+
+The peak is the best rate of closed loops. Three times as many calls then arrive at random (Poisson) whether or not others have been
+answered. The callers run on the same cores and take part of them. In the burst all calls begin at once, on many connections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import numpy as np
+import psutil
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2
+
+sys.path.insert(0, str(Path(__file__).parent))
+import pictures
+from servers import gateway, triton
+from throughput import OUTPUT, ROOT, machine
+
+Stub = annotator_pb2_grpc.AnnotatorServiceStub
+PHOTOGRAPH, SMALL = 512, 64
+"""Pixels of the longer side."""
+
+
+@dataclass
+class Answers:
+    """Seconds of the calls that were answered, delays of those that were refused, and anything else, by its code."""
+
+    seconds: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        return len(self.seconds) + len(self.delays) + self.others.total()
+
+
+def refusal(error: grpc.aio.AioRpcError) -> float | None:
+    """The seconds after which a proper refusal asks the caller to come back; None for anything else."""
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or not isinstance(packed, bytes):
+        return None
+    info, retry, quota = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.QuotaFailure()
+    found: set[type[Message]] = set()
+    for detail in status_pb2.Status.FromString(packed).details:
+        for kind in (info, retry, quota):
+            if detail.Unpack(kind):
+                found.add(type(kind))
+    if len(found) < 3 or info.reason != "OVERLOADED":
+        return None
+    return float(retry.retry_delay.ToMilliseconds()) / 1000
+
+
+async def call(stub: Stub, request: annotator_pb2.AnnotateRequest, answers: Answers) -> float | None:
+    """One call; the delay if it is refused."""
+    started = time.perf_counter()
+    try:
+        answer = await stub.Annotate(request, timeout=120)
+    except grpc.aio.AioRpcError as error:
+        delay = refusal(error)
+        if delay is None:
+            answers.others[error.code().name] += 1
+        else:
+            answers.delays.append(delay)
+        return delay
+    if answer.cost:
+        answers.seconds.append(time.perf_counter() - started)
+    else:
+        answers.others["a task failed"] += 1
+    return None
+
+
+@asynccontextmanager
+async def connections(address: str, count: int) -> AsyncIterator[list[Stub]]:
+    """So many connections of their own."""
+    async with AsyncExitStack() as stack:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+        channels = [
+            await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options)) for _ in range(count)
+        ]
+        await asyncio.gather(*(channel.channel_ready() for channel in channels))
+        yield [Stub(channel) for channel in channels]
+
+
+async def closed(stub: Stub, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> float:
+    """Pictures a second with so many always in flight."""
+    answers, until = Answers(), time.perf_counter() + seconds
+
+    async def caller() -> None:
+        while time.perf_counter() < until:
+            await call(stub, request, answers)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(in_flight)))
+    return len(answers.seconds) / (time.perf_counter() - began)
+
+
+async def arriving(
+    stubs: Sequence[Stub], request: annotator_pb2.AnnotateRequest, per_second: float, seconds: float
+) -> tuple[Answers, float, float]:
+    """Calls that begin at random; the answers, the rate of arrivals, and of answers while calls arrived."""
+    answers, calls = Answers(), []
+    began = time.perf_counter()
+    due = began
+    while (now := time.perf_counter()) < began + seconds:
+        while due <= now:
+            calls.append(asyncio.create_task(call(random.choice(stubs), request, answers)))
+            due += random.expovariate(per_second)
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+    took, answered = time.perf_counter() - began, len(answers.seconds)
+    await asyncio.gather(*calls)
+    return answers, len(calls) / took, answered / took
+
+
+async def peak_memory(process: psutil.Process, ended: asyncio.Event) -> int:
+    """The gateway's largest resident memory until `ended`, in bytes."""
+    most = 0
+    while not ended.is_set():
+        most = max(most, process.memory_info().rss)
+        await asyncio.sleep(0.05)
+    return most
+
+
+async def burst(
+    stubs: Sequence[Stub], request: annotator_pb2.AnnotateRequest, calls: int, process: psutil.Process
+) -> dict[str, object]:
+    """All calls at once."""
+    answers, ended = Answers(), asyncio.Event()
+    memory = asyncio.create_task(peak_memory(process, ended))
+    before, began = process.memory_info().rss, time.perf_counter()
+    await asyncio.gather(*(call(stubs[each % len(stubs)], request, answers) for each in range(calls)))
+    took = time.perf_counter() - began
+    ended.set()
+    return {
+        "calls": calls,
+        "connections": len(stubs),
+        "answered": len(answers.seconds),
+        "refused": len(answers.delays),
+        "others": dict(answers.others),
+        "seconds": round(took, 1),
+        "longest_delay_s": round(max(answers.delays, default=0.0), 1),
+        "memory_before_mib": before >> 20,
+        "memory_peak_mib": await memory >> 20,
+    }
+
+
+async def coming_back(stubs: Sequence[Stub], request: annotator_pb2.AnnotateRequest, calls: int) -> dict[str, object]:
+    """All calls at once, and each refused one again when it is told to, until all are answered."""
+    answers, attempts = Answers(), Counter[int]()
+
+    async def until_answered(stub: Stub) -> None:
+        count = 1
+        while (delay := await call(stub, request, answers)) is not None:
+            count += 1
+            await asyncio.sleep(delay)
+        attempts[count] += 1
+
+    began = time.perf_counter()
+    await asyncio.gather(*(until_answered(stubs[each % len(stubs)]) for each in range(calls)))
+    took = time.perf_counter() - began
+    return {
+        "calls": calls,
+        "answered": len(answers.seconds),
+        "others": dict(answers.others),
+        "seconds": round(took, 1),
+        "per_second": round(calls / took, 1),
+        "mean_attempts": round(sum(count * times for count, times in attempts.items()) / calls, 2),
+        "most_attempts": max(attempts),
+    }
+
+
+def loaded(answers: Answers, arrivals: float, served: float, peak: float, in_flight: int) -> dict[str, float | object]:
+    """The figures of calls that arrive three times as fast as they can be answered."""
+    p50, p99 = np.percentile(answers.seconds, [50, 99])
+    return {
+        "arriving_per_second": round(arrivals, 1),
+        "times_peak": round(arrivals / peak, 2),
+        "served_per_second": round(served, 1),
+        "of_peak": round(served / peak, 3),
+        "answered": len(answers.seconds),
+        "refused": len(answers.delays),
+        "others": dict(answers.others),
+        "p50_s": round(float(p50), 3),
+        "p99_s": round(float(p99), 3),
+        "max_s": round(max(answers.seconds), 3),
+        "all_in_flight_at_peak_s": round(in_flight / peak, 3),
+    }
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repository", type=Path, default=ROOT / "model_repository")
+    parser.add_argument("--seconds", type=float, default=15.0, help="length of each measurement")
+    parser.add_argument("--calls", type=int, default=10_000, help="calls of the burst")
+    parser.add_argument("--connections", type=int, default=200)
+    parser.add_argument("--in-flight", type=int, default=64)
+    parser.add_argument("--write", action="store_true", help="keep the results in benchmarks/results/")
+    arguments = parser.parse_args()
+
+    photograph = annotator_pb2.AnnotateRequest(image=pictures.small(PHOTOGRAPH), tags=tags_pb2.TagsOptions())
+    small = annotator_pb2.AnnotateRequest(image=pictures.small(SMALL), tags=tags_pb2.TagsOptions())
+    record: dict[str, object] = {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(triton(arguments.repository))
+        limit = ["--in-flight", str(arguments.in_flight)]
+        address, process = await stack.enter_async_context(gateway(arguments.repository, engine.grpc_address, limit))
+        async with connections(address, 8) as stubs:
+            await closed(stubs[0], photograph, 8, 3.0)
+            peaks = [await closed(stubs[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
+            answers, arrivals, served = await arriving(stubs, photograph, 3 * max(peaks), arguments.seconds)
+            peaks += [await closed(stubs[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
+            record["peaks_per_second"] = [round(peak, 1) for peak in peaks]
+            record["three_times"] = loaded(answers, arrivals, served, max(peaks[:3]), arguments.in_flight)
+            print("three times", json.dumps(record["three_times"]))
+        async with connections(address, arguments.connections) as stubs:
+            record["burst"] = await burst(stubs, small, arguments.calls, process)
+            print("burst", json.dumps(record["burst"]))
+            record["coming_back"] = await coming_back(stubs, small, arguments.calls // 5)
+            print("coming back", json.dumps(record["coming_back"]))
+    if arguments.write:
+        (OUTPUT / "overload.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engines that the settings choose: the embedded Triton, supervised, or those at addresses, followed as they change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from imagier_server import embedded
+from imagier_server.embedded import EmbeddedTriton
+from imagier_server.engines.addresses import Resolver, following, parse
+from imagier_server.engines.budget import RetryBudget
+from imagier_server.engines.pool import Engines
+from imagier_server.logs import log
+from imagier_server.metrics import Metrics
+from imagier_server.model_lock import LockedModel
+from imagier_server.settings import Settings
+from imagier_server.supervision.supervisor import Supervisor
+from imagier_server.triton import TritonEngine
+from imagier_server.warm_up import read_warm_up
+
+Connect = Callable[[str], TritonEngine]
+
+EMBEDDED = "embedded"
+
+
+@asynccontextmanager
+async def chosen_engines(
+    settings: Settings,
+    models: Mapping[str, LockedModel],
+    metrics: Metrics,
+    headers: Callable[[], tuple[tuple[str, str], ...]],
+) -> AsyncIterator[Engines]:
+    """Keep the engines connected during the block. `headers` go along with each inference."""
+
+    def connect(address: str) -> TritonEngine:
+        return TritonEngine(address, models, metrics, headers)
+
+    supervisor = _supervisor(settings, tuple(models), connect, metrics) if settings.engine == EMBEDDED else None
+    # A picture has a few inferences in flight, all of which may be on the engine that dies.
+    budget = RetryBudget(settings.engine_retry_percent, burst=4 * settings.in_flight)
+    async with (
+        Engines(models, supervisor.connect if supervisor else connect, budget, metrics) as engines,
+        _addresses(settings, supervisor, engines),
+    ):
+        yield engines
+
+
+def _addresses(
+    settings: Settings, supervisor: Supervisor | None, engines: Engines
+) -> AbstractAsyncContextManager[None]:
+    if supervisor:
+        return supervisor.running(engines.set_addresses)
+    return following(
+        Resolver(parse(settings.engine)),
+        engines.set_addresses,
+        seconds=settings.engine_resolve_seconds,
+        again=engines.re_resolve,
+    )
+
+
+def _supervisor(settings: Settings, models: Sequence[str], connect: Connect, metrics: Metrics) -> Supervisor:
+    def progress(text: str) -> None:
+        log(logging.INFO, "engine", progress=text)
+
+    def start(configs: Mapping[str, str]) -> AbstractAsyncContextManager[EmbeddedTriton]:
+        return embedded.start(settings.model_repository, settings.engine_log_dir, models, progress, configs=configs)
+
+    return Supervisor(
+        start,
+        {model: read_warm_up(settings.model_repository / model / "config.pbtxt") for model in models},
+        connect,
+        metrics,
+    )

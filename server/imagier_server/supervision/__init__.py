@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the embedded Triton alive: `liveness` detects dead and hanging models, `supervisor` restarts Triton."""

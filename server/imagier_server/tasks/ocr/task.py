@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OCR task: finds, orients, reads and orders lines of text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from imagier_server.messages import Picture, Pixels, Tensors
+from imagier_server.model_lock import read_lock
+from imagier_server.tasks.ocr.boxes import MAX_LINES, Quads, find_boxes
+from imagier_server.tasks.ocr.directions import first_ways, other_ways, reading_quads
+from imagier_server.tasks.ocr.lines import (
+    HEIGHT,
+    WIDTHS,
+    Batch,
+    Line,
+    orienter_batches,
+    orienter_pixels,
+    recognizer_batches,
+    recognizer_pixels,
+)
+from imagier_server.tasks.ocr.page import (
+    MAX_PIXELS,
+    View,
+    closer_view,
+    farther_view,
+    join_boxes,
+    overview,
+    reading_scale,
+)
+from imagier_server.tasks.ocr.reading import (
+    Character,
+    join,
+    letters_per_height,
+    likely_right,
+    read_characters,
+    split_words,
+)
+from imagier_server.tasks.ocr.reading_order import Corners, reading_order
+from imagier_server.tasks.ocr.values import OcrOptions, Point, Polygon, Text, TextLine, TextWord
+from imagier_server.tasks.options import Option, check
+from imagier_server.tasks.task import LimitInfo, Steps
+from imagier_server.timings import Stage
+
+T = TypeVar("T")
+
+DETECTOR, ORIENTER, RECOGNIZER = "text_detector", "text_line_orienter", "text_recognizer"
+MIN_CONFIDENCE = 0.5
+
+DOUBTFUL = 0.5
+"""Confidence below which a line is read in other ways too."""
+
+FURTHER = 128
+"""Retries per round; a page in an unsupported script gets only one round."""
+
+WORTHWHILE = 0.1
+"""Share of useful retries needed for another round; in an unsupported script about one in a hundred seems useful."""
+
+IN_FLIGHT = 4
+"""Requests of one picture in flight; only their lines are cut out of the page."""
+
+_SCRIPTS = {"zh-Hans": "Hans", "zh-Hant": "Hant", "ja": "Jpan"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a line, which the recogniser saw padded to `seen` times its width."""
+
+    line: Line
+    seen: float
+    characters: Sequence[Character]
+    text: str
+    density: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class OcrTask:
+    """Reads text. `charset[n]` is what the recogniser's token n + 1 stands for."""
+
+    name: ClassVar[str] = "ocr"
+    models: ClassVar[tuple[str, ...]] = (DETECTOR, ORIENTER, RECOGNIZER)
+    options: ClassVar[tuple[Option, ...]] = (
+        Option("min_confidence", str(MIN_CONFIDENCE), 0.0, 1.0),
+        Option("words", "false"),
+    )
+    limits: ClassVar[tuple[LimitInfo, ...]] = (
+        LimitInfo("page_pixels", MAX_PIXELS, "larger pictures are read at half their size, a quarter…"),
+        LimitInfo("letter_height_pixels", 8, "lower letters are often misread"),
+        LimitInfo("lines", MAX_LINES, "of more, those at the top of the picture are read"),
+        LimitInfo("line_length_heights", WIDTHS[-1] / HEIGHT, "longer lines are squeezed, and lose letters"),
+    )
+    optional: ClassVar[bool] = False
+    price: ClassVar[int] = 1
+    objective_seconds: ClassVar[float] = 5.0
+
+    charset: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, repository: Path) -> OcrTask:
+        """Load the recogniser's charset from `repository`, one entry per line. Raises `OSError`."""
+        entries = (repository / RECOGNIZER / "assets" / "charset.txt").read_text("utf-8").removesuffix("\n")
+        installed = read_lock(repository).get(RECOGNIZER)
+        return cls(tuple(entries.split("\n")), installed.languages if installed else ())
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Scripts (ISO 15924) of languages not written in Latin script."""
+        return tuple(dict.fromkeys(_SCRIPTS.get(language, "Latn") for language in self.languages))
+
+    def check(self, options: OcrOptions) -> None:
+        check(self.name, self.options, options)
+
+    def scale(self, width: int, height: int) -> float:
+        return reading_scale(width, height)
+
+    async def run(self, picture: Picture, options: OcrOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
+        """Find lines, orient them, read them. The models read all their languages at once."""
+        page = picture.pixels
+        quads = await self._find(page, steps)
+        quads = await steps.compute(Stage.PREPARE, reading_quads, quads)
+        lines = [Line(number, quad) for number, quad in enumerate(quads)]
+        if not lines:
+            return Text(())
+        turned = await _infer_all(steps, ORIENTER, orienter_batches(lines), partial(orienter_pixels, page))
+        upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
+        lines = await steps.compute(Stage.PREPARE, first_ways, lines, upside_down)
+        readings = await self._read(page, lines, steps)
+        further = await steps.compute(Stage.PREPARE, _further_ways, readings)
+        while further:
+            again = await self._read(page, further[:FURTHER], steps)
+            readings += again
+            made_sense = sum(each.confidence >= DOUBTFUL for each in again)
+            further = further[FURTHER:] if made_sense >= WORTHWHILE * len(again) else []
+        return await steps.compute(Stage.FINISH, finish, picture, readings, options)
+
+    async def _find(self, page: Pixels, steps: Steps) -> Quads:
+        """Find boxes in `page`: in the overview, small print in a closer view, huge letters in a single-tile view."""
+        view = await steps.compute(Stage.PREPARE, overview, page)
+        quads = await _detect(page, view, steps)
+        farther = await steps.compute(Stage.PREPARE, farther_view, page, view, quads)
+        closer = await steps.compute(Stage.PREPARE, closer_view, page, view, quads)
+        if closer is not None:
+            near = await _detect(page, closer, steps)
+            quads = await steps.compute(Stage.PREPARE, join_boxes, quads, near, max(view.scale))
+        if farther is not None:
+            far = await _detect(page, farther, steps)
+            quads = await steps.compute(Stage.PREPARE, join_boxes, far, quads, max(farther.scale))
+        return quads
+
+    async def _read(self, page: Pixels, lines: Sequence[Line], steps: Steps) -> list[Reading]:
+        batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
+        answers = await _infer_all(steps, RECOGNIZER, batches, partial(recognizer_pixels, page))
+        return await steps.compute(Stage.FINISH, self._readings, batches, answers)
+
+    def _readings(self, batches: Sequence[Batch], answers: Sequence[Tensors]) -> list[Reading]:
+        readings = []
+        for batch, answer in zip(batches, answers, strict=True):
+            rows = zip(batch.lines, answer["token_ids"], answer["confidences"], strict=True)
+            for line, token_ids, confidences in rows:
+                width = line.width
+                seen = batch.width / width
+                characters = read_characters(token_ids, confidences, self.charset, 1 / seen)
+                density = letters_per_height(characters, width / HEIGHT)
+                confidence = likely_right(characters, density)
+                readings.append(Reading(line, seen, characters, join(characters), density, confidence))
+        return readings
+
+
+async def _detect(page: Pixels, view: View, steps: Steps) -> Quads:
+    found = await _infer_all(steps, DETECTOR, view.tiles, lambda tile: tile.canvas[np.newaxis])
+
+    def boxes() -> Quads:
+        height, width = page.shape[:2]
+        return find_boxes(view.join([each["probability"][0] for each in found]), view.scale, width, height)
+
+    return await steps.compute(Stage.PREPARE, boxes)
+
+
+def _best(readings: Sequence[Reading]) -> list[Reading]:
+    """Return the most confident reading of each line."""
+    best: dict[int, Reading] = {}
+    for reading in readings:
+        number = reading.line.number
+        if number not in best or best[number].confidence < reading.confidence:
+            best[number] = reading
+    return list(best.values())
+
+
+def _further_ways(readings: Sequence[Reading]) -> list[Line]:
+    """Remaining ways to read the doubtful lines."""
+    read = {_way(reading.line) for reading in readings}
+    doubtful = (reading.line for reading in _best(readings) if reading.confidence < DOUBTFUL)
+    return [way for line in doubtful for way in other_ways(line) if _way(way) not in read]
+
+
+def _way(line: Line) -> tuple[int, float, float]:
+    return line.number, *line.corners[0].tolist()
+
+
+def finish(picture: Picture, readings: Sequence[Reading], options: OcrOptions) -> Text:
+    """Return the best reading of each line in reading order, without empty and doubtful lines."""
+    minimum = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
+    kept = [each for each in _best(readings) if each.text.strip() and each.confidence >= minimum]
+    height, width = picture.pixels.shape[:2]
+    enlarge = np.array((picture.width / width, picture.height / height))
+    corners = [each.line.corners * enlarge for each in kept]
+    lines = []
+    for index in reading_order(corners):
+        reading, outline = kept[index], corners[index]
+        words = _words(reading, outline) if options.words else ()
+        lines.append(TextLine(reading.text, reading.confidence, _polygon(outline), words))
+    return Text(tuple(lines))
+
+
+async def _infer_all(steps: Steps, model: str, parts: Sequence[T], pixels: Callable[[T], Pixels]) -> list[Tensors]:
+    """Infer each part's `pixels` (rows, height, width, 3), a few at a time; the first failure cancels the others."""
+    slots = asyncio.Semaphore(IN_FLIGHT)
+
+    async def infer(part: T) -> Tensors:
+        async with slots:
+            return await steps.infer(model, {"pixels": await steps.compute(Stage.PREPARE, pixels, part)})
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(infer(part)) for part in parts]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _words(reading: Reading, corners: Corners) -> tuple[TextWord, ...]:
+    """The words of a line whose `corners` are the first 1 / `seen` of the recogniser's input."""
+    begin, end = corners[[0, 3]], corners[[1, 2]]
+    words = []
+    for word in split_words(reading.characters):
+        places = (min(place * reading.seen, 1.0) for place in (word[0].start, word[-1].end))
+        first, last = (begin + (end - begin) * place for place in places)
+        outline = _polygon(np.stack([first[0], last[0], last[1], first[1]]))
+        words.append(TextWord(join(word), likely_right(word, reading.density), outline))
+    return tuple(words)
+
+
+def _polygon(corners: Corners) -> Polygon:
+    first, second, third, fourth = (Point(x, y) for x, y in corners.tolist())
+    return first, second, third, fourth

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renders errors as problem details (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from imagier_server.errors import ImagierError
+from imagier_server.transport.statuses import http_status, retry_after_seconds
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def refuse(_request: Request, error: ImagierError) -> Response:
+    """The problem of an error, with Retry-After if a retry may succeed."""
+    delay = retry_after_seconds(error)
+    fields = {"reason": error.reason, "field": error.field, "retryable": delay is not None}
+    headers = {} if delay is None else {"retry-after": str(delay)}
+    return _problem(http_status(error), error.text, headers, **fields)
+
+
+def refuse_route(_request: Request, error: Exception) -> Response:
+    """The problem of a path or method that there is not."""
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    phrase = HTTPStatus(status).phrase
+    reason = phrase.upper().replace(" ", "_")
+    return _problem(status, "there is nothing here: see /docs", headers, reason=reason, retryable=False)
+
+
+def _problem(status: int, detail: str, headers: dict[str, str], **fields: object) -> Response:
+    content = {"title": HTTPStatus(status).phrase, "status": int(status), "detail": detail, **fields}
+    content = {name: value for name, value in content.items() if value is not None}
+    return JSONResponse(content, status, headers, MEDIA_TYPE)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every figure in the README and the pages is that of the benchmarks' results."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def results(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def page(name: str) -> str:
+    """The page as one line."""
+    return " ".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").split())
+
+
+def spaced(number: float) -> str:
+    """12345.6 as 12 346."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def test_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = (RESULTS / "throughput.md").read_text(encoding="utf-8")
+    (rate, ratio) = re.findall(r"^\| tags \| 8 \| (\S+) \| \S+ \| (\S+) ", table, re.MULTILINE)[0]
+    assert f"**{float(rate):.0f} pictures/s** tagged with 8 in flight" in readme
+    assert f"{float(ratio):.0%}".replace("%", " %") in readme
+    quality = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
+    (precision,) = re.findall(r"^\| \*\*\S+\*\* \| (\S+) ", quality, re.MULTILINE)[:1]
+    assert f"**{float(precision):.0%}**".replace("%", " %") in readme
+    ours, theirs = re.findall(r"^\| all \| 105 \|.* (\S+) \| (\S+) \|$", quality, re.MULTILINE)[0]
+    assert f"**{100 * float(ours):.2f} %** of characters" in readme
+    assert f"RapidOCR has {100 * float(theirs):.2f} %" in readme
+
+
+def test_performance() -> None:
+    table = (RESULTS / "throughput.md").read_text(encoding="utf-8")
+    assert table in (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    text, picture = page("performance"), results("throughput")["picture"]
+    width, height = picture["size"]
+    assert f"a {width} × {height} JPEG of {spaced(picture['bytes'])} bytes (quality {picture['quality']})" in text
+
+
+def test_soak() -> None:
+    text, soak = page("performance"), results("soak")
+    before, *quarters = soak["before_and_each_quarter"]
+    assert f"{spaced(soak['requests'])} requests in a row" in text
+    *most, last = (f"{quarter['gateway_mib']:.0f}" for quarter in quarters)
+    own = f"{before['gateway_mib']:.0f} MiB before, then {', '.join(most)} and {last} MiB after each quarter"
+    others = f"{spaced(before['others_mib'])} MiB before, {spaced(quarters[-1]['others_mib'])} MiB after"
+    assert f"The gateway's memory: {own}; all other processes: {others}." in text
+    for what in ("descriptors", "threads", "tasks", "shared_memory_files"):
+        assert quarters[-1][what] == before[what]
+
+
+def test_lanes() -> None:
+    lanes = results("lanes")
+    bound, free = lanes["medians"]["bound"], lanes["medians"]["no bound"]
+    assert (lanes["streams"], lanes["machine"]["cores"]) == (8, 2)
+    assert (
+        "Beside eight streams on two cores, the 95th percentile of interactive calls is "
+        f"{bound['beside_p95_ms']:.0f} ms ({bound['alone_p95_ms']:.0f} ms alone, "
+        f"{free['beside_p95_ms'] / 1000:.1f} s without the bound), and the streams keep their rate"
+    ) in page("server")
+    assert lanes["bulk_kept"] >= 0.98
+
+
+def test_chaos() -> None:
+    text, chaos = page("engines"), results("chaos")
+    assert f"On {chaos['date']}, thirty minutes on two cores and {chaos['faults']} faults" in text
+    assert (chaos["minutes"], chaos["cores"], len(chaos["each_fault"])) == (30, 2, chaos["faults"])
+    assert f"{spaced(answered(chaos, 'OK'))} tasks were answered" in text
+    assert f"{spaced(answered(chaos, 'UNAVAILABLE'))} refused with UNAVAILABLE and a delay during a restart" in text
+    assert f"{answered(chaos, 'DEADLINE_EXCEEDED')} pictures of the stream ended at their deadline of a minute" in text
+    assert "call DEADLINE_EXCEEDED" not in chaos["answers"]
+    assert "None was INTERNAL, none went unanswered" in text
+    assert chaos["internal"] == chaos["late"] == chaos["unavailable_without_retry_info"] == 0
+    assert sum(chaos["answers"].values()) == sum(answered(chaos, code) for code in CODES)
+    ready, again = (sorted(fault[f"{what}_seconds"] for fault in chaos["each_fault"]) for what in ("ready", "answered"))
+    assert (
+        f"ready again after {median(ready):.0f} s in the median and {ready[-1]:.0f} s at worst, "
+        f"and each task had been answered again after {median(again):.0f} and {again[-1]:.0f} s"
+    ) in text
+
+
+def test_graphs() -> None:
+    text, graphs = page("performance"), results("graphs")["graphs"]
+    detector, recognizer = graphs["text_detector"], graphs["text_recognizer"]
+    assert f"The published detector of text holds {spaced(detector['flushed_weights'])} weights below 1e-20" in text
+    assert (
+        f"takes {spaced(detector['as published']['cpu_ms'])} ms of CPU time as published and "
+        f"{spaced(detector['flushed']['cpu_ms'])} ms flushed"
+    ) in text
+    assert f"The recogniser has {recognizer['flushed_weights']}, and gains nothing" in text
+    assert detector["equal"]
+    assert recognizer["equal"]
+
+
+CODES = ("OK", "UNAVAILABLE", "DEADLINE_EXCEEDED")
+
+
+def answered(chaos: Mapping[str, Any], code: str) -> int:
+    """Calls and pictures of the stream that ended with `code`."""
+    return sum(count for what, count in chaos["answers"].items() if what.split()[1] == code)
+
+
+def test_quality() -> None:
+    written = (ROOT / "docs" / "quality.md").read_text(encoding="utf-8")
+    assert written == runpy.run_path(str(ROOT / "benchmarks" / "quality.py"))["page"]()
+
+
+def test_what_http_costs() -> None:
+    text = page("http")
+    doors = [each["doors"] for each in results("doors")["pictures"].values()]
+    for door in doors[0].keys() - {"gRPC"}:
+        assert f"| {door} | {' | '.join(format(each[door]['ratio'], '.2f') for each in doors)} |" in text
+    assert all(each["Connect, JSON"]["ratio"] >= 0.85 and each["Connect, binary"]["ratio"] >= 0.92 for each in doors)

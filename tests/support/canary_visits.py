@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A caller with unmistakable words, through every door of a gateway and every failure."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from imagier.v1 import annotator_pb2, keywords_pb2, ocr_pb2, tags_pb2
+
+from support.fake_triton import FakeTriton, never, refusing
+from support.running_gateway import picture
+from support.served_gateway import Served
+
+WORDS: dict[str, str | bytes] = {
+    "word in the file": "QUAXOLOTL-ZEBULON",
+    "request id": "request-of-kunigunde-0815",
+    "keyword": "Wolpertinger aus Oberammergau",
+    "wrong key": "xylophonbaumwollspinnerei",
+    "file name": "Ferien mit Kunigunde 0815.jpg",
+    "idempotency key": "retry-of-rumpelstilzchen",
+    "nonce": b"\x93\x11\xf0secret-nonce\xee\x01",
+    "text of the engine": "the engine quotes Tatzelwurm",
+}
+QUOTA = 40
+"""Pictures an hour: more than the visits before the last send."""
+
+
+def marked(image: bytes) -> bytes:
+    """A JPEG with the word in a comment."""
+    comment = str(WORDS["word in the file"]).encode()
+    return image[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + image[2:]
+
+
+def request(image: bytes, **tags: Any) -> annotator_pb2.AnnotateRequest:
+    made = annotator_pb2.AnnotateRequest(
+        image=image,
+        request_id=str(WORDS["request id"]),
+        tags=tags_pb2.TagsOptions(existing_tags=[str(WORDS["keyword"])], **tags),
+        ocr=ocr_pb2.OcrOptions(),
+    )
+    made.processing_receipt.nonce = bytes(WORDS["nonce"])
+    return made
+
+
+@dataclass
+class Visit:
+    """A gateway's process, the engine behind it, and what callers were told."""
+
+    process: Served
+    fake: FakeTriton
+    engine: AsyncExitStack
+    stub: Any
+    http: str
+    key: str
+    told: list[str] = field(default_factory=list)
+    calls: int = 0
+
+    async def refused(self, call: Awaitable[object]) -> grpc.StatusCode:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call
+        error = raised.value
+        self.told.append(f"{error.details()} {error.debug_error_string()}")
+        self.told += [str(value) for _, value in error.trailing_metadata() or ()]
+        return error.code()
+
+    def annotate(self, message: annotator_pb2.AnnotateRequest, timeout: float = 20) -> Any:
+        self.calls += 1  # each an operation of its own
+        tried = ("idempotency-key", f"{WORDS['idempotency key']} {self.calls}")
+        return self.stub.Annotate(message, metadata=(*self.keyed, tried), timeout=timeout)
+
+    @property
+    def keyed(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.key}"),)
+
+    async def post(self, path: str, body: bytes, kind: str, key: str = "") -> int:
+        """The status of an HTTP call; what a refusal says is kept."""
+
+        def call() -> int:
+            headers = {"content-type": kind, "authorization": f"Bearer {key or self.key}"}
+            try:
+                with urllib.request.urlopen(urllib.request.Request(self.http + path, body, headers), timeout=30) as got:
+                    return int(got.status)
+            except urllib.error.HTTPError as error:
+                self.told += [error.read().decode(), str(error.headers)]
+                return error.code
+
+        return await asyncio.to_thread(call)
+
+    def hang(self, *models: str) -> asyncio.Event:
+        """The models answer no more; the event says that one was asked."""
+        asked = asyncio.Event()
+
+        async def behaviour(request: Any, context: Any) -> Any:
+            asked.set()
+            return await never(request, context)
+
+        self.fake.behaviours.update(dict.fromkeys(models, behaviour))
+        return asked
+
+
+async def answered(visit: Visit) -> None:
+    answer = await visit.annotate(request(marked(picture())))
+    assert (answer.tags.status.code, answer.request_id) == (0, WORDS["request id"])
+    assert answer.processing_receipt.signature
+
+
+async def keywords(visit: Visit) -> None:
+    word = str(WORDS["keyword"])
+    await visit.stub.MatchKeywords(keywords_pb2.MatchKeywordsRequest(keywords=[word]), metadata=visit.keyed)
+    too_long = visit.stub.MatchKeywords(keywords_pb2.MatchKeywordsRequest(keywords=[word * 100]), metadata=visit.keyed)
+    assert await visit.refused(too_long) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def streamed(visit: Visit) -> None:
+    async def requests() -> AsyncIterator[annotator_pb2.AnnotateStreamRequest]:
+        for image in (marked(picture()), marked(picture())[:300], str(WORDS["word in the file"]).encode()):
+            yield annotator_pb2.AnnotateStreamRequest(request=request(image))
+
+    answers = [answer async for answer in visit.stub.AnnotateStream(requests(), metadata=visit.keyed)]
+    assert sorted(answer.HasField("error") for answer in answers) == [False, True, True]
+    visit.told += [str(answer.error) for answer in answers if answer.HasField("error")]
+
+
+async def malformed(visit: Visit) -> None:
+    word = str(WORDS["word in the file"]).encode()
+    short = request(marked(picture()))
+    short.processing_receipt.nonce = bytes(WORDS["nonce"])[:12]
+    for message in (
+        request(word),
+        request(marked(picture())[:300]),
+        request(b"\x89PNG\r\n\x1a\n" + word),
+        request(marked(picture()), max_tags=-1),
+        annotator_pb2.AnnotateRequest(image=word, request_id=str(WORDS["request id"]) * 20),
+        short,
+    ):
+        assert await visit.refused(visit.annotate(message)) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def over_http(visit: Visit) -> None:
+    word, image = str(WORDS["word in the file"]), marked(picture())
+    parts = b'--b\r\ncontent-disposition: form-data; name="image"; filename="%s"\r\ncontent-type: image/jpeg\r\n\r\n%s\r\n--b--\r\n'
+    name = str(WORDS["file name"]).encode()
+    form, query = "multipart/form-data; boundary=b", f"?tasks=tags&request_id={WORDS['request id']}"
+    for body, status in ((image, 200), (image[:300], 400), (word.encode(), 400)):
+        assert await visit.post(f"/v1/annotate{query}", parts % (name, body), form) == status
+    encoded = base64.b64encode(image).decode()
+    tags = {"existingTags": [WORDS["keyword"]]}
+    connect = {"image": encoded, "requestId": WORDS["request id"], "tags": tags}
+    chat = {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{encoded}"}}
+    prompt = {"type": "text", "text": f"What is this? {WORDS['keyword']}"}
+    generate = {"model": "imagier-tags", "prompt": prompt["text"], "images": [encoded], "stream": False}
+    for path, value in (
+        ("/imagier.v1.AnnotatorService/Annotate", connect),
+        ("/v1/chat/completions", {"model": "imagier-tags", "messages": [{"role": "user", "content": [prompt, chat]}]}),
+        ("/api/generate", generate),
+    ):
+        body = json.dumps(value).encode()
+        assert await visit.post(path, body, "application/json") == 200, path
+        assert await visit.post(path, body, "application/json", str(WORDS["wrong key"])) == 401, path
+        broken = body.replace(encoded.encode(), base64.b64encode(word.encode()))
+        assert await visit.post(path, broken, "application/json") == 400, path
+        assert await visit.post(path, body[:-1] + word.encode(), "application/json") == 400, path
+
+
+async def without_a_key(visit: Visit) -> None:
+    for secret in (str(WORDS["wrong key"]), f"{visit.key[:-1]}x", f"img_{WORDS['wrong key']}_{'0' * 64}"):
+        for name, value in (("authorization", f"Bearer {secret}"), ("x-api-key", secret)):
+            call = visit.stub.Annotate(request(marked(picture())), metadata=((name, value),))
+            assert await visit.refused(call) is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def cancelled(visit: Visit) -> None:
+    asked = visit.hang("tagger")
+    call = visit.annotate(request(marked(picture())))
+    waiting = asyncio.ensure_future(call)
+    await asked.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def too_late(visit: Visit) -> None:
+    visit.hang("tagger", "text_detector")
+    late = visit.annotate(request(marked(picture())), timeout=0.5)
+    assert await visit.refused(late) is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def full(visit: Visit) -> None:
+    asked = visit.hang("tagger")
+    first = visit.annotate(request(marked(picture())))
+    waiting = asyncio.ensure_future(first)
+    await asked.wait()
+    second = visit.annotate(request(marked(picture())))
+    assert await visit.refused(second) is grpc.StatusCode.RESOURCE_EXHAUSTED
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def failing_engine(visit: Visit) -> None:
+    text = f"{WORDS['text of the engine']} {WORDS['keyword']}"
+    for code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAVAILABLE):
+        visit.fake.behaviours["tagger"] = refusing(code, text)
+        answer = await visit.annotate(request(marked(picture())))
+        assert answer.tags.status.code != 0
+        visit.told.append(str(answer.tags.status))
+
+
+async def dead_engine(visit: Visit) -> None:
+    await visit.engine.aclose()
+    answer = await visit.annotate(request(marked(picture())))
+    assert answer.tags.status.code == grpc.StatusCode.UNAVAILABLE.value[0]
+    visit.told.append(str(answer.tags.status))
+
+
+async def used_up(visit: Visit) -> None:
+    for _ in range(QUOTA):
+        call = visit.annotate(request(marked(picture())))
+        try:
+            await call
+        except grpc.aio.AioRpcError:
+            assert await visit.refused(call) is grpc.StatusCode.RESOURCE_EXHAUSTED
+            return
+    pytest.fail("the quota was never used up")
+
+
+# From the last but one on there is no engine.
+VISITS: tuple[Callable[[Visit], Awaitable[None]], ...] = (
+    answered,
+    keywords,
+    streamed,
+    malformed,
+    over_http,
+    without_a_key,
+    cancelled,
+    too_late,
+    full,
+    failing_engine,
+    dead_engine,
+    used_up,
+)

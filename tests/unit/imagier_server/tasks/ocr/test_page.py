@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The views of a page: sizes, scales, tiles, and shapes that no camera makes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from imagier_server.tasks.ocr.page import (
+    CANVAS_SIDES,
+    ENLARGED,
+    MAX_PIXELS,
+    MAX_SIDE,
+    MAX_TILES,
+    MIN_SIDE,
+    OVERLAP,
+    View,
+    closer_view,
+    farther_view,
+    join_boxes,
+    overview,
+    reading_scale,
+)
+
+pytestmark = pytest.mark.unit
+
+SIZES = [
+    (1, 1),
+    (20000, 1),
+    (1, 20000),
+    (40, 30),
+    (640, 480),
+    (736, 736),
+    (2016, 2016),
+    (2400, 1800),
+    (900, 4000),
+    (5000, 40),
+    (12000, 1300),
+    (800, 9000),
+]
+
+
+def page(width: int, height: int, level: int = 200) -> np.ndarray:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def box(left: float, top: float, width: float, height: float) -> np.ndarray:
+    right, bottom = left + width, top + height
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
+
+
+def rejoined(view: View) -> np.ndarray:
+    """The red of the tiles, joined as if it were their maps."""
+    return view.join([tile.canvas[:, :, 0] for tile in view.tiles])
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_tiles_are_of_the_detectors_sizes_and_few(width: int, height: int):
+    view = overview(page(width, height))
+    assert 0 < len(view.tiles) <= MAX_TILES
+    for tile in view.tiles:
+        assert tile.canvas.shape[0] in CANVAS_SIDES
+        assert tile.canvas.shape[1] in CANVAS_SIDES
+        assert tile.canvas.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_tiles_show_the_whole_page(width: int, height: int):
+    view = overview(page(width, height))
+    assert (view.width, view.height) == (round(width * view.scale[0]), round(height * view.scale[1]))
+    assert (rejoined(view) == 200).all()
+
+
+def test_tiles_are_joined_without_a_seam():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (800, 6000, 3), np.uint8)
+    view = overview(picture)
+    assert len(view.tiles) > 1
+    assert view.scale == (0.92, 0.92)
+    # Each place of the joined map is what some tile saw there; with no neighbour cut off at its very edge.
+    joined = rejoined(view)
+    marked = [np.full(tile.canvas.shape[:2], number, np.uint8) for number, tile in enumerate(view.tiles)]
+    owner = view.join(marked)
+    for number, tile in enumerate(view.tiles):
+        ys, xs = np.nonzero(owner == number)
+        assert np.array_equal(joined[ys, xs], tile.canvas[ys - tile.top, xs - tile.left, 0])
+        if tile.left:
+            assert (xs - tile.left).min() == OVERLAP // 2
+        if tile is not view.tiles[-1]:
+            assert tile.canvas.shape[1] - 1 - (xs - tile.left).max() == OVERLAP // 2
+
+
+def test_a_page_of_one_tile_is_padded():
+    (tile,) = overview(page(900, 800)).tiles
+    assert tile.canvas.shape == (832, 928, 3)
+    assert (tile.canvas[:800, :900] == 200).all()
+    assert (tile.canvas[:, 900:] == 0).all()
+    assert (tile.canvas[800:] == 0).all()
+
+
+def test_a_small_picture_is_enlarged():
+    assert overview(page(500, 400)).height == MIN_SIDE
+    assert overview(page(150, 100)).scale == (ENLARGED, ENLARGED)
+    assert overview(page(1672, 122)).width == MAX_SIDE
+
+
+def test_a_large_picture_is_shrunk():
+    view = overview(page(4000, 3000))
+    assert (view.width, view.height) == (MAX_SIDE, 1500)
+    assert view.scale == (0.5, 0.5)
+
+
+def test_a_long_picture_keeps_its_short_side_legible():
+    view = overview(page(12000, 1300))
+    assert view.height == MIN_SIDE
+    assert len(view.tiles) == 8
+
+
+def test_fine_strokes_survive_shrinking():
+    picture = page(6000, 2500, 255)
+    picture[::3] = 0  # a third of its rows; samples, not means, would be black or white
+    view = overview(picture)
+    assert view.scale[1] == pytest.approx(1 / 3, abs=1e-3)
+    seen = view.tiles[0].canvas[100:700, 100:1900]
+    assert seen.min() > 120
+    assert seen.max() < 220
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scale"),
+    [(1000, 800, 1.0), (4000, 3000, 1.0), (4032, 3024, 1.0), (6000, 4000, 0.5), (20000, 1, 1.0), (1, 1, 1.0)],
+)
+def test_reading_scale(width: int, height: int, scale: float):
+    assert reading_scale(width, height) == scale
+    assert width * height * scale**2 <= MAX_PIXELS
+
+
+def test_the_largest_picture_is_within_the_bound():
+    assert 10_000 * 10_000 * reading_scale(10_000, 10_000) ** 2 <= MAX_PIXELS
+
+
+PAGE = page(4000, 3000)
+SMALL_PRINT = np.stack([box(200, 100 + 40 * row, 800, 20) for row in range(9)])
+
+
+def test_small_print_is_looked_at_closer():
+    view = overview(PAGE)
+    nearer = closer_view(PAGE, view, SMALL_PRINT)
+    assert nearer is not None
+    assert nearer.scale == (1.0, 1.0)
+    assert len(nearer.tiles) <= MAX_TILES
+
+
+def test_ordinary_print_is_not():
+    large = np.stack([box(200, 100 + 40 * row, 800, 34) for row in range(9)])
+    assert closer_view(PAGE, overview(PAGE), large) is None
+    assert closer_view(PAGE, overview(PAGE), np.empty((0, 4, 2), np.float32)) is None
+
+
+def test_there_is_nothing_closer_than_the_picture_itself():
+    small = page(1000, 800)
+    assert closer_view(small, overview(small), SMALL_PRINT / 4) is None
+
+
+def test_a_closer_look_is_bounded():
+    long = page(16000, 1000)
+    nearer = closer_view(long, overview(long), SMALL_PRINT / 2)
+    assert nearer is not None
+    assert len(nearer.tiles) <= MAX_TILES
+
+
+HEADING = box(100, 2000, 2000, 300)
+
+
+def test_a_heading_is_not_read_in_pieces():
+    near = np.stack([*SMALL_PRINT, box(120, 2010, 900, 280), box(1100, 2010, 900, 280)])
+    joined = join_boxes(np.stack([*SMALL_PRINT, HEADING]), near, 0.5)
+    assert sorted(joined[:, 0, 1].tolist()) == sorted([*SMALL_PRINT[:, 0, 1].tolist(), 2000])
+
+
+def test_a_last_letter_that_sticks_out_is_a_piece_and_a_caption_is_not():
+    letter, caption = box(2060, 2010, 200, 280), box(300, 2310, 900, 30)
+    joined = join_boxes(HEADING[np.newaxis], np.stack([letter, caption]), 0.5)
+    assert joined[:, 0].tolist() == [[100, 2000], [300, 2310]]
+
+
+def test_a_line_close_below_is_no_letter():
+    below = box(120, 2310, 1800, 200)  # half as high and more, and nearer than half the heading's height
+    joined = join_boxes(HEADING[np.newaxis], below[np.newaxis], 0.5)
+    assert joined[:, 0].tolist() == [[100, 2000], [120, 2310]]
+
+
+def test_what_looked_huge_from_afar_swallows_no_lines():
+    lines = np.stack([box(200, 1100 + 150 * row, 1500, 120) for row in range(3)])
+    assert np.array_equal(join_boxes(box(100, 1000, 1800, 600)[np.newaxis], lines, 0.5), lines)
+
+
+def test_specks_on_huge_letters_are_no_lines():
+    specks = np.stack([box(300 + 400 * column, 2100, 60, 50) for column in range(4)])
+    assert np.array_equal(join_boxes(HEADING[np.newaxis], specks, 0.5), HEADING[np.newaxis])
+
+
+def test_a_small_picture_that_shows_nothing_is_looked_at_from_farther_away():
+    nothing = np.empty((0, 4, 2), np.float32)
+    wide, small = page(800, 300), page(500, 400)
+    farther = farther_view(wide, overview(wide), nothing)
+    assert farther is not None
+    assert len(farther.tiles) == 1
+    assert farther_view(small, overview(small), nothing) is None, "it was on one tile"
+    assert farther_view(wide, overview(wide), box(50, 50, 200, 20)[np.newaxis]) is None
+
+
+def test_huge_letters_are_looked_at_from_farther_away():
+    view = overview(PAGE)
+    farther = farther_view(PAGE, view, box(100, 200, 3000, 500)[np.newaxis])
+    assert farther is not None
+    (tile,) = farther.tiles
+    assert tile.canvas.shape[1] == CANVAS_SIDES[-1]
+    assert farther_view(PAGE, view, HEADING[np.newaxis]) is None
+    assert farther_view(PAGE, view, np.empty((0, 4, 2), np.float32)) is None
+    small = page(900, 700)
+    assert farther_view(small, overview(small), box(50, 50, 800, 600)[np.newaxis]) is None
+
+
+def test_a_block_that_looked_like_a_word_is_no_word():
+    near = np.stack([box(120, 2010 + 40 * row, 1800, 20) for row in range(6)])
+    assert np.array_equal(join_boxes(HEADING[np.newaxis], near, 0.5), near)
+
+
+def test_without_anything_large_the_closer_boxes_stay():
+    assert np.array_equal(join_boxes(SMALL_PRINT, SMALL_PRINT + 1, 0.5), SMALL_PRINT + 1)
+    nothing = np.empty((0, 4, 2), np.float32)
+    assert join_boxes(HEADING[np.newaxis], nothing, 0.5).shape == (1, 4, 2)
