@@ -17,6 +17,9 @@ from hypothesis import settings
 
 TESTS = Path(__file__).parent
 
+# Settings, keys and the ledger of whoever runs the tests are not theirs.
+for name in [name for name in os.environ if name.startswith("IMAGIER_") and name != "IMAGIER_SCREENSHOTS"]:
+    del os.environ[name]
 # Servers of several tests run at once, and are asked for the ports that they need.
 os.environ["IMAGIER_HTTP_PORT"] = "0"
 

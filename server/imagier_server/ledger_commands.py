@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -80,6 +80,7 @@ def create_key(  # noqa: PLR0913, PLR0917 - an argument for each option
     with _writing(ledger) as connection:
         made, secret = kept.create(connection, wish)
     print(secret or made.identity.key_id)
+    _say_unknown(scope or [])
 
 
 @keys.command("list")
@@ -200,6 +201,18 @@ def verify_credits(ledger: Ledger) -> None:
     for fault in faults:
         print(f"imagier credits: {fault}", file=sys.stderr)
     raise typer.Exit(bool(faults))
+
+
+def _say_unknown(scopes: Sequence[str]) -> None:
+    """A misspelt scope makes a key that opens nothing. No refusal: gateways may have tasks that are not installed here."""
+    if not scopes:
+        return
+    from imagier_server.call import ADMIN, TASKS
+    from imagier_server.tasks import registry
+
+    unknown = {*scopes} - {ADMIN, TASKS, *(task.name for task in registry.tasks())}
+    if unknown:
+        print(f"imagier keys: no task here has the name of this scope: {', '.join(sorted(unknown))}", file=sys.stderr)
 
 
 def _day(seconds: int) -> date:

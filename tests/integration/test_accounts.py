@@ -139,5 +139,8 @@ async def test_the_same_over_http(keyed: Gateway, ledger: Database) -> None:
     )
     status, found = await to_thread(fetched, f"{keyed.http}/v1/account?tenant=archive", secret)
     assert status == 403
+    for misspelt in ("account?tennant=library", "usage?days=3"):
+        status, found = await to_thread(fetched, f"{keyed.http}/v1/{misspelt}", secret)
+        assert (status, found["reason"]) == (400, "INVALID_REQUEST"), "not another question's answer"
     status, _ = await to_thread(fetched, f"{keyed.http}/v1/account", "img_wrong")
     assert status == 401

@@ -3,18 +3,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import hashlib
+import json
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx2 as httpx
 import pytest
 from imagier.v1 import annotator_pb2, catalog_pb2
+from imagier_client import InvalidRequestError, Tags
+from imagier_client.cli import main
+from imagier_client.cli.command import ALL_GOOD, NO_SERVER
 from imagier_client.receipts import SignedReceipt
+from imagier_server.ledger import keys
+from imagier_server.ledger.database import Database
+from imagier_server.ledger.keys import Wish
 from imagier_server.receipts import server_digest
+from support.both_clients import Kind
 from support.fake_triton import FakeTriton, refusing, serving
 from support.receipts import signing_key
 from support.running_gateway import Gateway, details, gateway, picture, status_of, tags_and_text
@@ -82,6 +94,63 @@ async def test_each_picture_of_a_stream_has_its_own(signing: Gateway) -> None:
         assert receipt.released is not None
         seen.add(number)
     assert seen == set(range(6))
+
+
+async def test_both_clients_ask_for_one_for_each_picture(signing: Gateway, kind: Kind) -> None:
+    pictures = {number: picture(size=(64 + number, 64)) for number in range(6)}
+    nonces = {number: secrets.token_bytes(16) for number in pictures}
+    async with kind(signing.address) as client:
+        key = (await client.catalog()).receipt_key
+        answers = await client.many(pictures.items(), Tags(), receipt_nonce=nonces.__getitem__)
+        for number, answer in answers:
+            assert answer.receipt.verify([key], pictures[number], nonces[number]).tasks
+        assert len(answers) == 6
+        ((_, short),) = await client.many([(0, pictures[0])], Tags(), receipt_nonce=lambda _: b"short")
+        assert short.field == "processing_receipt.nonce"
+        ((_, wrong),) = await client.many([(0, pictures[0])], Tags(), receipt_nonce=lambda _: 5)
+        assert isinstance(wrong, InvalidRequestError)
+        with pytest.raises(InvalidRequestError, match="each picture"):
+            await client.many([(0, pictures[0])], Tags(), receipt_nonce=nonces[0])
+
+
+async def test_v1_gives_one_for_a_nonce_in_hexadecimal(signing: Gateway) -> None:
+    image, nonce = picture(), secrets.token_bytes(32)
+    encoded = base64.b64encode(image).decode()
+    async with httpx.AsyncClient(base_url=signing.http, trust_env=False, timeout=30) as client:
+        public = (await client.get("/v1/catalog")).json()["receiptKey"]["publicKey"]
+        for asked in (
+            client.post(f"/v1/annotate?tasks=tags&receipt_nonce={nonce.hex()}", content=image),
+            client.post("/v1/annotate?tasks=tags", files={"image": image}, data={"receipt_nonce": nonce.hex()}),
+            client.post("/v1/annotate", json={"image": encoded, "tags": {}, "receipt_nonce": nonce.hex()}),
+        ):
+            signed = SignedReceipt.from_json(json.dumps((await asked).json()["processingReceipt"]))
+            signed.verify([base64.b64decode(public)], image, nonce)
+        for wrong in ("0g" * 32, "abc", nonce.hex()[:30]):
+            answer = await client.post(f"/v1/annotate?tasks=tags&receipt_nonce={wrong}", content=image)
+            assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_REQUEST")
+            assert "nonce" in answer.json()["field"]
+        answer = await client.post("/v1/annotate", json={"image": encoded, "tags": {}, "receipt_nonce": 7})
+        assert (answer.status_code, answer.json()["field"]) == (400, "receipt_nonce")
+        annotate = (await client.get("/openapi.json")).json()["paths"]["/v1/annotate"]["post"]
+    assert "receipt_nonce" in {parameter["name"] for parameter in annotate["parameters"]}
+
+
+async def test_the_public_key_of_a_server_that_needs_a_key(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Database(str(tmp_path / "ledger.db"))) as ledger:
+        ledger.migrate()
+        with ledger.writing() as connection:
+            _, secret = keys.create(connection, Wish("library"))
+    public = signing_key(tmp_path)
+    async with (
+        serving(fake) as port,
+        gateway(repository, port, unused_tcp_port, receipt_key=public, ledger=ledger.where) as keyed,
+    ):
+        assert await asyncio.to_thread(main, ["receipt", "key", keyed.address]) == NO_SERVER
+        assert "this server needs a key" in capsys.readouterr().err
+        assert await asyncio.to_thread(main, ["receipt", "key", keyed.address, "--key", secret]) == ALL_GOOD
+    assert capsys.readouterr().out.startswith("ed25519 ")
 
 
 @pytest.mark.parametrize("length", [0, 15, 65])

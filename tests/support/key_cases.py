@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from imagier_server.call import KeyLimits
 from imagier_server.ledger import keys
 from imagier_server.ledger.database import Database, LedgerError
 from imagier_server.ledger.keys import Wish
@@ -63,6 +64,9 @@ def test_a_revoked_key_stays_revoked_and_a_rotated_one_lives_a_little_longer(dat
         Wish("library", ("Tags!",)),
         Wish("library", allowance=-1),
         Wish("library", certificate=" "),
+        Wish("library", limits=KeyLimits(pictures="a few")),
+        Wish("library", limits=KeyLimits(pictures="-5 per hour")),
+        Wish("library", limits=KeyLimits(in_flight=0)),
     ],
 )
 def test_a_key_with_a_wrong_wish_is_not_made(database: Database, wish: Wish) -> None:

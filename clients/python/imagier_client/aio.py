@@ -21,7 +21,7 @@ from imagier_client.account import Balance, DailyUsage, Quote
 from imagier_client.aio_stream import Source, Stream, first, read_image_aside
 from imagier_client.arguments import iterable, positive, seconds, strings
 from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, PATIENT, endpoint, expect_serving
-from imagier_client.codec import about, decode_annotation, decode_catalog, encode_request
+from imagier_client.codec import about, about_each, decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import FORKED, ClientStateError, DeadlineError, ImagierClientError
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
 from imagier_client.messages import Annotation, Catalog, Limits
@@ -115,11 +115,14 @@ class AsyncClient:
         languages: Sequence[str] = ("en",),
         in_flight: int = 8,
         timeout: float | None = None,
+        receipt_nonce: Callable[[K], bytes] | None = None,
     ) -> AsyncGenerator[Answer[K], None]:
         """Annotates (key, picture) pairs with `tasks` over a stream; yields (key, Annotation or ImagierClientError) as they finish.
 
         Keys are the caller's and stay here. At most `in_flight` pictures are held at once; files are read only when their turn
         comes. `timeout` is for the server's work on each picture, from its beginning; if `None`, the server's own limit.
+
+        `receipt_nonce` returns the 16 to 64 random bytes of a key's picture, new ones for each, and asks for signed receipts.
 
         A picture's failure is its own answer. What may pass is waited out, as long as RetryPolicy.patience says: a broken stream is
         opened again and what was not answered is sent again; of a picture only the tasks that failed. Raises the error if nothing
@@ -129,7 +132,7 @@ class AsyncClient:
         languages = strings(languages, "languages")
         asked = encode_request(b"", tasks, languages)
         window = Window[K](positive(in_flight, "in_flight"), self._retry, languages, seconds(timeout))
-        return self._many(images, asked, window, silence(seconds(timeout)))
+        return self._many(images, about_each(asked, receipt_nonce), window, silence(seconds(timeout)))
 
     async def match_keywords(
         self,
@@ -190,12 +193,12 @@ class AsyncClient:
     async def _many(
         self,
         images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
-        asked: annotator_pb2.AnnotateRequest,
+        encode: Callable[[K, bytes], annotator_pb2.AnnotateRequest],
         window: Window[K],
         most_silence: float,
     ) -> AsyncGenerator[Answer[K], None]:
         limits = await self._known_limits(self._attempts(None))
-        source = Source(images, limits, lambda content: about(asked, content))
+        source = Source(images, limits, encode)
         stream = Stream(lambda: self._stub, self._endpoint, account.charged_once(self._metadata))
         loop = asyncio.get_running_loop()
         moved = loop.time()

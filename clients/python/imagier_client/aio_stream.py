@@ -36,7 +36,7 @@ class Source(Generic[K]):
         self,
         images: Iterable[tuple[K, Image]] | AsyncIterable[tuple[K, Image]],
         limits: Limits,
-        encode: Callable[[bytes], annotator_pb2.AnnotateRequest],
+        encode: Callable[[K, bytes], annotator_pb2.AnnotateRequest],
     ) -> None:
         self._images = _iterate(images)
         self._limits = limits
@@ -65,7 +65,10 @@ class Source(Generic[K]):
         key, content = pulled
         if isinstance(content, ImagierClientError):
             return key, content
-        window.add(key, self._encode(content))
+        try:
+            window.add(key, self._encode(key, content))
+        except ImagierClientError as error:
+            return key, error
         return None
 
     async def close(self) -> None:

@@ -25,7 +25,7 @@ from imagier_client.channel import (
     endpoint,
     expect_serving,
 )
-from imagier_client.codec import about, decode_annotation, decode_catalog, encode_request
+from imagier_client.codec import about, about_each, decode_annotation, decode_catalog, encode_request
 from imagier_client.errors import FORKED, ClientStateError, DeadlineError, ImagierClientError
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
 from imagier_client.messages import Annotation, Catalog, Limits
@@ -112,6 +112,7 @@ class Client:
         languages: Sequence[str] = ("en",),
         in_flight: int = 8,
         timeout: float | None = None,
+        receipt_nonce: Callable[[K], bytes] | None = None,
     ) -> Generator[Answer[K], None, None]:
         """Does what AsyncClient.annotate_many does.
 
@@ -122,7 +123,7 @@ class Client:
         languages = strings(languages, "languages")
         asked = encode_request(b"", tasks, languages)
         window = Window[K](positive(in_flight, "in_flight"), self._retry, languages, seconds(timeout))
-        return self._many(iter(images), asked, window, silence(seconds(timeout)))
+        return self._many(iter(images), about_each(asked, receipt_nonce), window, silence(seconds(timeout)))
 
     def match_keywords(
         self,
@@ -173,7 +174,7 @@ class Client:
     def _many(
         self,
         source: Iterator[tuple[K, Image]],
-        asked: annotator_pb2.AnnotateRequest,
+        encode: Callable[[K, bytes], annotator_pb2.AnnotateRequest],
         window: Window[K],
         most_silence: float,
     ) -> Generator[Answer[K], None, None]:
@@ -184,11 +185,11 @@ class Client:
                 while window.room and (item := next(source, _END)) is not _END:
                     key, image = pair(item)
                     try:
-                        content = read_image(image, limits)
+                        request = encode(key, read_image(image, limits))
                     except ImagierClientError as error:
                         yield key, error
                         continue
-                    window.add(key, about(asked, content))
+                    window.add(key, request)
                     stream.move(window)
                 if not window.unanswered:
                     break

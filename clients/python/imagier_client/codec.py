@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from imagier.v1 import annotator_pb2, catalog_pb2, timing_pb2
 
 from imagier_client.arguments import strings
+from imagier_client.errors import InvalidRequestError
 from imagier_client.messages import (
     Annotation,
     Catalog,
@@ -26,6 +27,8 @@ from imagier_client.tasks.registry import tasks
 from imagier_client.tasks.task import TaskOptions
 from imagier_client.tasks.wire import fill
 
+K = TypeVar("K")
+
 
 def encode_request(
     image: bytes,
@@ -37,20 +40,35 @@ def encode_request(
     """Makes the request that asks for these tasks, and for a receipt if there is a nonce. Raises InvalidRequestError."""
     request = annotator_pb2.AnnotateRequest(image=image)
     fill(request, request_id=request_id, languages=strings(languages, "languages"))
-    if receipt_nonce is not None:
-        fill(request.processing_receipt, nonce=receipt_nonce)
-        request.processing_receipt.SetInParent()
+    _ask_receipt(request, receipt_nonce)
     for options in asked:
         envelope.ask(request, options)
     return request
 
 
-def about(asked: annotator_pb2.AnnotateRequest, image: bytes) -> annotator_pb2.AnnotateRequest:
-    """Copies the request, with this picture."""
+def about(
+    asked: annotator_pb2.AnnotateRequest, image: bytes, receipt_nonce: bytes | None = None
+) -> annotator_pb2.AnnotateRequest:
+    """Copies the request, with this picture and, if given, its own nonce. Raises InvalidRequestError for what is no nonce."""
     request = annotator_pb2.AnnotateRequest()
     request.CopyFrom(asked)
     request.image = image
+    _ask_receipt(request, receipt_nonce)
     return request
+
+
+def about_each(
+    asked: annotator_pb2.AnnotateRequest, receipt_nonce: Callable[[K], bytes] | None
+) -> Callable[[K, bytes], annotator_pb2.AnnotateRequest]:
+    """Returns what copies the request for a key and its picture, each with a nonce of its own if there is a function of nonces.
+
+    Raises InvalidRequestError for what is no function, such as one nonce for all.
+    """
+    if receipt_nonce is None:
+        return lambda _key, image: about(asked, image)
+    if not callable(receipt_nonce):
+        raise InvalidRequestError("a function is needed: each picture has a nonce of its own", field="receipt_nonce")
+    return lambda key, image: about(asked, image, receipt_nonce(key))
 
 
 def decode_annotation(message: annotator_pb2.AnnotateResponse, languages: Sequence[str] = ()) -> Annotation:
@@ -109,6 +127,12 @@ def decode_catalog(message: catalog_pb2.GetCatalogResponse) -> Catalog:
         if message.HasField("receipt_key")
         else None,
     )
+
+
+def _ask_receipt(request: annotator_pb2.AnnotateRequest, nonce: bytes | None) -> None:
+    if nonce is not None:
+        fill(request.processing_receipt, nonce=nonce)
+        request.processing_receipt.SetInParent()
 
 
 def _option_info(option: catalog_pb2.OptionInfo) -> OptionInfo:

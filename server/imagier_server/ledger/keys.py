@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
+from imagier_server import moving_windows
 from imagier_server.call import TASKS, Identity, KeyLimits
 from imagier_server.ledger.accounts import Kind, grant, open_account
 from imagier_server.ledger.database import LedgerError
@@ -72,6 +73,10 @@ class Wish:
             raise LedgerError("a key needs scopes: tasks' names, 'tasks' for every task, or 'admin'")
         if self.certificate is not None and not self.certificate.strip():
             raise LedgerError("a certificate is known by a name in it")
+        try:
+            moving_windows.checked(self.limits.pictures)
+        except ValueError as error:
+            raise LedgerError(f"pictures: {error}") from None
         for limit in (self.limits.in_flight, self.limits.in_flight_bytes):
             if limit is not None and limit < 1:
                 raise LedgerError("a limit is a whole number from 1")

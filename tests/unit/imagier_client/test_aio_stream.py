@@ -22,7 +22,7 @@ Pairs = Iterable[tuple[str, Image]] | AsyncIterator[tuple[str, Image]]
 
 
 def source(images: Pairs) -> Source[str]:
-    return Source(images, ANY, lambda content: encode_request(content, [Tags()]))
+    return Source(images, ANY, lambda _key, content: encode_request(content, [Tags()]))
 
 
 def window(size: int = 2) -> Window[str]:

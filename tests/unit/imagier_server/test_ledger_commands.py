@@ -60,6 +60,15 @@ def test_the_life_of_a_key(run: Run, where: str) -> None:
     assert "certificate: gateway.example" in run("keys", "list")
 
 
+def test_a_scope_that_no_task_has_is_said(where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("keys", "create", "library", "--ledger", where, "--scope", "tags", "--scope", "tag")) == 0
+    said = capsys.readouterr()
+    assert keys.parse(said.out.strip()), "made all the same: another gateway may have such a task"
+    assert said.err == "imagier keys: no task here has the name of this scope: tag\n"
+    assert main(("keys", "create", "library", "--ledger", where, "--scope", "tags", "--scope", "admin")) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_credits_are_granted_shown_and_checked(run: Run, where: str) -> None:
     run("keys", "create", "library", "--allowance", "5")
     assert run("credits", "grant", "library", "10", "--reference", "invoice 17") == "library: 15 credits\n"
@@ -89,6 +98,7 @@ def test_credits_are_granted_shown_and_checked(run: Run, where: str) -> None:
         (("keys", "revoke", "000000000000"), "no key with this id"),
         (("keys", "create", "two words"), "tenant's name"),
         (("keys", "create", "library", "--scope", "NO!"), "scopes"),
+        (("keys", "create", "library", "--pictures", "many"), "500 per 4 hours"),
         (("credits", "grant", "nobody", "1"), "no such tenant"),
         (("credits", "show", "nobody"), "no such tenant"),
         (("credits", "usage", "nobody"), "no such tenant"),

@@ -19,6 +19,7 @@ from imagier_client.cli.command import (
     SOME_FAILED,
     USAGE,
     Encrypt,
+    Key,
     TlsCa,
     TlsCertificate,
     TlsKey,
@@ -73,20 +74,21 @@ def keygen(
 
 
 @receipt.command("key", epilog="Exit status: 0 printed, 1 the server signs no receipts, 3 no server.")
-def key(
+def public_key(
     server: Annotated[str, typer.Argument(metavar="HOST:PORT", callback=address, help="The server.")],
     encrypt: Encrypt = False,
     tls_ca: TlsCa = None,
     tls_certificate: TlsCertificate = None,
     tls_key: TlsKey = None,
+    key: Key = None,
 ) -> int:
     """Print the public key in a server's catalogue. Keep it: `verify` needs it."""
-    return run(_key(server, credentials(server, encrypt, tls_ca, tls_certificate, tls_key)))
+    return run(_public(server, credentials(server, encrypt, tls_ca, tls_certificate, tls_key), key))
 
 
-async def _key(server: str, secured: grpc.ChannelCredentials | None) -> int:
+async def _public(server: str, secured: grpc.ChannelCredentials | None, key: str | None) -> int:
     try:
-        async with AsyncClient(server, credentials=secured) as client:
+        async with AsyncClient(server, credentials=secured, key=key) as client:
             found = (await client.catalog()).receipt_key
     except ImagierClientError as error:
         return _said(str(error), NO_SERVER)
@@ -113,7 +115,7 @@ def verify(
     except ValueError:
         raise typer.BadParameter("hexadecimal digits are needed", param_hint="'--nonce'") from None
     try:
-        keys = [_public_key(line) for line in key.read_text("ascii").splitlines() if line.strip()]
+        keys = _public_keys(key.read_text("ascii"))
     except (OSError, ValueError) as error:
         return _said(f"{key}: {getattr(error, 'strerror', None) or 'no public keys'}", USAGE)
     try:
@@ -151,10 +153,11 @@ def _text(public_key: bytes) -> str:
     return "ed25519 " + base64.b64encode(public_key).decode()
 
 
-def _public_key(line: str) -> bytes:
-    found = base64.b64decode(line.rsplit(maxsplit=1)[-1], validate=True)
-    if len(found) != _PUBLIC_BYTES:
-        raise ValueError("no public key")
+def _public_keys(text: str) -> list[bytes]:
+    """The key of each line. Raises ValueError for a line that is none, and for a file without any."""
+    found = [base64.b64decode(line.rsplit(maxsplit=1)[-1], validate=True) for line in text.splitlines() if line.strip()]
+    if not found or any(len(key) != _PUBLIC_BYTES for key in found):
+        raise ValueError("no public keys")
     return found
 
 

@@ -173,7 +173,16 @@ def _shared(catalogue: Catalogue) -> dict[str, Schema]:
             "description": "BCP 47 languages of the results, best first.",
         },
         "request_id": {"type": "string", "maxLength": MAX_REQUEST_ID, "description": "Returned unchanged."},
+    } | (_NONCE if catalogue.receipt_key else {})
+
+
+_NONCE = {
+    "receipt_nonce": {
+        "type": "string",
+        "pattern": "^([0-9a-fA-F]{2}){16,64}$",
+        "description": "Random bytes in hexadecimal, new ones for each picture: asks for a signed processing receipt.",
     }
+}
 
 
 def _options(task: TaskInfo) -> Schema:

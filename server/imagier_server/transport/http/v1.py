@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,7 +24,7 @@ from imagier_server.transport.http.documents import Document
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint
 
-IMAGE, URL, TASKS, LANGUAGES, REQUEST_ID = "image", "url", "tasks", "languages", "request_id"
+IMAGE, URL, TASKS, LANGUAGES, REQUEST_ID, NONCE = "image", "url", "tasks", "languages", "request_id", "receipt_nonce"
 _TRUE, _FALSE = {"true", "1", "yes", "on", ""}, {"false", "0", "no", "off"}
 
 Fields = ImmutableMultiDict[str, Any]
@@ -100,9 +101,20 @@ def _asked(image: bytes, members: dict[str, Any]) -> AnnotateRequest:
     request_id = members.pop(REQUEST_ID, "")
     if not isinstance(request_id, str):
         raise InvalidRequestError("this must be a string", field=REQUEST_ID)
+    nonce = _nonce(members.pop(NONCE, None))
     if members.keys() - codecs().keys():
         raise InvalidRequestError("there is no such field: see /openapi.json")
-    return asked(image, {task: {} for task in tasks} | members, languages, request_id)
+    return replace(asked(image, {task: {} for task in tasks} | members, languages, request_id), nonce=nonce)
+
+
+def _nonce(value: object) -> bytes | None:
+    """What asks for a processing receipt. In hexadecimal, as `imagier receipt verify` takes it: queries lose the + of base64."""
+    if value is None:
+        return None
+    try:
+        return bytes.fromhex(value)  # type: ignore[arg-type]  # what is no string is refused, too
+    except (TypeError, ValueError):
+        raise InvalidRequestError("this must be hexadecimal digits, two for each byte", field=NONCE) from None
 
 
 def _members(fields: Fields) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def _members(fields: Fields) -> dict[str, Any]:
         codec = codecs().get(task)
         if name in {TASKS, LANGUAGES}:
             members[name] = [part.strip() for text in texts for part in text.split(",") if part.strip()]
-        elif name in {REQUEST_ID, URL}:
+        elif name in {REQUEST_ID, URL, NONCE}:
             members[name] = texts[0]
         elif codec is None or not option:
             raise InvalidRequestError("there is no such field: see /openapi.json")

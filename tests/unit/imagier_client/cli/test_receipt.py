@@ -77,8 +77,10 @@ def test_wrong_usage(given: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert verify(given, *more) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
-    (given / "public.txt").write_text("nonsense")
-    assert verify(given) == 2
+    for nothing in ("nonsense", "", "\n"):
+        (given / "public.txt").write_text(nothing)
+        assert verify(given) == 2, "a receipt is not called false for want of a key"
+        assert "no public keys" in capsys.readouterr().err
 
 
 def test_without_a_server_there_is_no_key_to_fetch(capsys: pytest.CaptureFixture[str]) -> None:
