@@ -67,7 +67,9 @@ async def test_a_burst(repository: Path, fake: FakeTriton, unused_tcp_port: int)
         stubs = [annotator_pb2_grpc.AnnotatorServiceStub(channel) for channel in channels]
         await asyncio.gather(*(one(stubs[each % CONNECTIONS]) for each in range(CALLS)))
         assert await running.metric("imagier_in_flight_pictures") == 0
-        await running.stub.Annotate(request)
-    # A single address may hold seven eighths.
-    assert outcomes == {"answered": 14, "OVERLOADED": CALLS - 14}
-    assert most == 14
+        # A single address may hold seven eighths.
+        assert outcomes == {"answered": 14, "OVERLOADED": CALLS - 14}
+        assert most == 14
+        # The server may still be taking note of how the calls before ended.
+        while outcomes["answered"] == 14:
+            await one(running.stub)
