@@ -176,7 +176,7 @@ def _shared(catalogue: Catalogue) -> dict[str, Schema]:
     } | (_NONCE if catalogue.receipt_key else {})
 
 
-_NONCE = {
+_NONCE: dict[str, Schema] = {
     "receipt_nonce": {
         "type": "string",
         "pattern": "^([0-9a-fA-F]{2}){16,64}$",
