@@ -164,7 +164,7 @@ def _annotate(catalogue: Catalogue, fetches: bool) -> Schema:
 
 def _shared(catalogue: Catalogue) -> dict[str, Schema]:
     names = [task.name for task in catalogue.tasks]
-    return {
+    shared: dict[str, Schema] = {
         "tasks": {"type": "array", "items": {"type": "string", "enum": names}},
         "languages": {
             "type": "array",
@@ -173,7 +173,8 @@ def _shared(catalogue: Catalogue) -> dict[str, Schema]:
             "description": "BCP 47 languages of the results, best first.",
         },
         "request_id": {"type": "string", "maxLength": MAX_REQUEST_ID, "description": "Returned unchanged."},
-    } | (_NONCE if catalogue.receipt_key else {})
+    }
+    return shared | _NONCE if catalogue.receipt_key else shared
 
 
 _NONCE: dict[str, Schema] = {
