@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b, sha256
 
 from imagier_server.call import CallContext, Lane
+from imagier_server.errors import Full, OverloadedError
 from imagier_server.messages import AnnotateRequest, Annotation
 
 _ASIDE_BYTES = 1 << 18  # a longer picture file is hashed in a thread
+_MOST_TRIES = 4
+"""Of one operation, that wait. They take no capacity of admission, and each holds its picture: they need a bound of their own."""
+_MOST_BYTES = 64 << 20
+"""Of picture files that wait, in all; a larger one waits alone."""
 
 
 async def operation(request: AnnotateRequest, call: CallContext, threads: Executor) -> str:
@@ -43,16 +50,19 @@ class Repeats:
 
     def __init__(self) -> None:
         self._running: dict[str, asyncio.Future[Annotation]] = {}
+        self._waiting: Counter[str] = Counter()
+        self._bytes = 0
 
     async def once(
         self, request: AnnotateRequest, name: str, work: Callable[[], Awaitable[Annotation]], joined: Callable[[], None]
     ) -> Annotation:
         """Return the answer of `work`, or of the try that runs already; then `joined` is called.
 
-        If that try fails or is given up by its caller, this one works itself.
+        If that try fails or is given up by its caller, this one works itself. Raises `OverloadedError` if too many wait.
         """
         while (running := self._running.get(name)) is not None:
-            await asyncio.wait([running])
+            with self._place(name, request.size):
+                await asyncio.wait([running])
             if not running.cancelled():
                 joined()
                 return replace(running.result(), request_id=request.request_id)
@@ -67,3 +77,17 @@ class Repeats:
             return answer
         finally:
             del self._running[name]
+
+    @contextmanager
+    def _place(self, name: str, size: int) -> Iterator[None]:
+        if self._waiting[name] >= _MOST_TRIES or (self._bytes and self._bytes + size > _MOST_BYTES):
+            raise OverloadedError("too many tries wait for the answer of one that runs: retry later", Full.CALLER)
+        self._waiting[name] += 1
+        self._bytes += size
+        try:
+            yield
+        finally:
+            self._bytes -= size
+            self._waiting[name] -= 1
+            if not self._waiting[name]:
+                del self._waiting[name]

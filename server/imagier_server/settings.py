@@ -222,7 +222,7 @@ class Settings(BaseSettings):
         str | None,
         AfterValidator(lambda text: text if text is None else endpoints.usage_sink(text)),
         Field(
-            description="Where an event goes for each charged picture (CloudEvents): the path of a file, or an http(s) URL."
+            description="Where an event goes for each charged task of a picture (CloudEvents): a file's path, or an http(s) URL."
             " Default: nowhere."
         ),
     ] = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells billing systems what was charged, as CloudEvents: one for each charged picture, with nothing of the picture."""
+"""Tells billing systems what was charged, as CloudEvents: one for each task of a picture, with nothing of the picture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from imagier_server.call import CallContext
 from imagier_server.logs import log
 from imagier_server.metrics import Metrics
 
-TYPE = "imagier.picture.charged"
+TYPE = "imagier.task.charged"
 SOURCE = "imagier"
 """The same for all gateways: systems that drop repeated events compare id and source."""
 MAX_WAITING = 10_000
@@ -57,9 +57,10 @@ class UsageEvents:
         """The stage of admission that makes the events."""
         del work
         yield
-        if receipt.succeeded:
+        operation = call.operation or uuid4().hex
+        for task in receipt.succeeded:
             try:
-                self._waiting.put_nowait(_event(call, receipt))
+                self._waiting.put_nowait(_event(operation, task, receipt.outcomes[task].cost, call))
                 self._unsent += 1
             except asyncio.QueueFull:
                 self._counted.labels("dropped").inc()
@@ -106,11 +107,10 @@ class UsageEvents:
                 return "sent"
 
 
-def _event(call: CallContext, receipt: Receipt) -> bytes:
-    tasks = {task: receipt.outcomes[task].cost for task in receipt.succeeded}
+def _event(operation: str, task: str, credits: int, call: CallContext) -> bytes:  # noqa: A002 - the contract's word
     attributes = {
-        # The retry of an operation, which is free, is the same event.
-        "id": call.operation or uuid4().hex,
+        # As in the ledger: a retry has the same event for a task that is free now, another one for a task that had failed.
+        "id": f"{operation}-{task}",
         "source": SOURCE,
         "type": TYPE,
         "specversion": "1.0",
@@ -119,8 +119,8 @@ def _event(call: CallContext, receipt: Receipt) -> bytes:
         "datacontenttype": "application/json",
     }
     data = {
-        "credits": sum(tasks.values()),
-        "tasks": tasks,
+        "task": task,
+        "credits": credits,
         "keyId": call.identity.key_id if call.identity else "",
         "lane": call.lane.label,
         "transport": call.transport.value,

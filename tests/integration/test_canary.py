@@ -17,6 +17,7 @@ from imagier_server.ledger import keys
 from imagier_server.ledger.database import Database
 from imagier_server.ledger.keys import Wish
 from support.canaries import changed, files, holders
+from support.canary_http import HTTP_VISITS
 from support.canary_visits import QUOTA, VISITS, WORDS, Visit
 from support.collector import Collector, collecting
 from support.fake_triton import FakeTriton, serving
@@ -45,6 +46,7 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
             "metrics-port": str(metrics_port),
             "http-port": str(http_port),
             "ledger": str(own / "ledger.db"),
+            "http-fetch-networks": "127.0.0.1/32",
             "quota-pictures": f"{QUOTA} per 1 hour",
         }
         process = await stack.enter_async_context(
@@ -52,7 +54,7 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
                 repository,
                 port,
                 own / "server.log",
-                [part for name, value in flags.items() for part in (f"--{name}", value)],
+                ["--http-fetch", "--http-fetch-plain", *(f"--{name}={value}" for name, value in flags.items())],
                 {**os.environ, "HOME": str(own), "TMPDIR": str(own / "tmp")},
             )
         )
@@ -61,7 +63,7 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
         )
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
         visit = Visit(process, fake, engine, stub, f"http://127.0.0.1:{http_port}", secret)
-        for each in VISITS:
+        for each in (*HTTP_VISITS, *VISITS):
             await _idle(metrics_port)
             fake.behaviours.clear()
             fake.behaviours.update(behaviours)
@@ -76,7 +78,7 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
         "the errors": "\n".join(visit.told).encode(),
     }
     assert str(own / "server.log") in places
-    assert b"imagier.picture.charged" in places[str(own / "usage.jsonl")]
+    assert b"imagier.task.charged" in places[str(own / "usage.jsonl")]
     assert any(name.startswith(str(own / "ledger.db")) for name in places)
     assert holders(words, places) == []
 

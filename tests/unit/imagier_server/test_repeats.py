@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 from imagier_server.call import TASKS, CallContext, Identity, Lane
-from imagier_server.errors import DeadlineError
+from imagier_server.errors import DeadlineError, OverloadedError
 from imagier_server.messages import AnnotateRequest, Annotation
-from imagier_server.repeats import Repeats, operation
+from imagier_server.repeats import _MOST_BYTES, _MOST_TRIES, Repeats, operation
 from imagier_server.tasks.ocr.values import OcrOptions
 from imagier_server.tasks.tags.values import TagsOptions
 from imagier_server.timings import Timings
@@ -72,9 +72,9 @@ class Tries:
         while len(self.works) < works:  # noqa: ASYNC110 - other tasks make it true
             await asyncio.sleep(0)
 
-    async def begin(self, request_id: str) -> asyncio.Task[Annotation]:
-        request = replace(REQUEST, request_id=request_id)
-        made = asyncio.create_task(self.repeats.once(request, "name", self.work, self.join))
+    async def begin(self, request_id: str, name: str = "name", image: bytes = b"") -> asyncio.Task[Annotation]:
+        request = replace(REQUEST, request_id=request_id, image=image)
+        made = asyncio.create_task(self.repeats.once(request, name, self.work, self.join))
         await asyncio.sleep(0)
         return made
 
@@ -107,3 +107,30 @@ async def test_a_retry_works_itself_when_the_first_try_is_given_up_or_fails() ->
     tries.works[2].set_result(answer("third"))
     assert (await third).request_id == "third"
     assert first.cancelled()
+
+
+async def test_tries_that_wait_are_bounded_in_number() -> None:
+    tries = Tries()
+    first, *waiting = [await tries.begin(str(number)) for number in range(1 + _MOST_TRIES)]
+    with pytest.raises(OverloadedError) as refused:
+        await (await tries.begin("one too many"))
+    assert refused.value.retry_after
+    waiting.pop().cancel()
+    await asyncio.sleep(0)
+    waiting.append(await tries.begin("in the place of one that has left"))
+    assert len(tries.works) == 1
+    tries.works[0].set_result(answer("first"))
+    assert {(await each).width for each in (first, *waiting)} == {640}
+
+
+async def test_tries_that_wait_are_bounded_in_bytes_whatever_the_operation() -> None:
+    tries, large = Tries(), bytes(_MOST_BYTES + 1)
+    running = [await tries.begin("first", name) for name in ("a", "b")]
+    alone = await tries.begin("a large one alone", "a", large)
+    with pytest.raises(OverloadedError):
+        await (await tries.begin("beside it", "b", b"p"))
+    tries.works[0].set_result(answer("first"))
+    await alone
+    beside = await tries.begin("now", "b", b"p")
+    tries.works[1].set_result(answer("first"))
+    await asyncio.gather(beside, *running)
