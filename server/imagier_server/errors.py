@@ -135,8 +135,8 @@ class InvalidImageError(ImagierError):
     code = Code.INVALID
     reason = "INVALID_IMAGE"
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text, field="image")
+    def __init__(self, text: str, field: str = "image") -> None:
+        super().__init__(text, field=field)
 
 
 class ImageTooLargeError(InvalidImageError):

@@ -21,8 +21,15 @@ MIB = 1 << 20
 
 @pytest.fixture
 async def small(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> AsyncIterator[Gateway]:
-    options: dict[str, Any] = {"max_image_bytes": 4 * MIB, "receive_bytes": 6 * MIB, "receive_seconds": 0.5}
+    options: dict[str, Any] = {"max_image_bytes": 4 * MIB, "receive_bytes": 6 * MIB}
     async with serving(fake) as engine, gateway(repository, engine, unused_tcp_port, **options) as running:
+        await running.until(ready=True)
+        yield running
+
+
+@pytest.fixture
+async def impatient(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> AsyncIterator[Gateway]:
+    async with serving(fake) as engine, gateway(repository, engine, unused_tcp_port, receive_seconds=0.5) as running:
         await running.until(ready=True)
         yield running
 
@@ -30,6 +37,11 @@ async def small(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> Asy
 async def pieces(count: int, size: int = 64 * 1024) -> AsyncIterator[bytes]:
     for _ in range(count):
         yield bytes(size)
+
+
+async def in_chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 64 * 1024):
+        yield body[start : start + 64 * 1024]
 
 
 class Slow:
@@ -69,11 +81,11 @@ async def test_a_client_that_asks_first_is_told_before_it_sends(small: Gateway) 
     writer.close()
 
 
-async def test_a_slow_body_times_out(small: Gateway) -> None:
+async def test_a_slow_body_times_out(impatient: Gateway) -> None:
     slow = Slow(b"begun")
-    async with httpx.AsyncClient(base_url=small.http, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=impatient.http, trust_env=False) as client:
         call = asyncio.create_task(client.post("/v1/annotate?tasks=tags", content=slow))
-        await until_refused(small, "DEADLINE_EXCEEDED")
+        await until_refused(impatient, "DEADLINE_EXCEEDED")
         slow.go_on.set()
         answer = await call
     assert (answer.status_code, answer.json()["reason"]) == (504, "DEADLINE_EXCEEDED")
@@ -112,6 +124,12 @@ async def test_gzip(small: Gateway) -> None:
         for broken in (gzip.compress(PICTURE)[:-9], PICTURE):
             answer = await post(broken)
             assert (answer.status_code, answer.json()["reason"]) == (400, "MALFORMED_REQUEST")
+        nothing = gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * (MIB + 1)  # a head and stored blocks of 0 bytes
+        for endless, status in ((nothing, 413), (gzip.compress(PICTURE) + b"?", 400)):
+            answer = await client.post(
+                "/v1/annotate?tasks=tags", content=in_chunks(endless), headers={"content-encoding": "gzip"}
+            )
+            assert answer.status_code == status
         answer = await post(PICTURE, "zstd")
         assert (answer.status_code, answer.json()["reason"]) == (501, "UNSUPPORTED_ENCODING")
 

@@ -90,7 +90,7 @@ async def test_gzip(client: httpx.AsyncClient) -> None:
     ("request_json", "field"),
     [
         ({"image": ENCODED, "tags": {"maxTags": 0}}, "tags.max_tags"),
-        ({"image": ENCODED, "tags": {"max": 0}}, "tags"),
+        ({"image": ENCODED, "tags": {"max": 0}}, "tags.max"),
         ({"image": 7, "tags": {}}, "image"),
         ({"image": "?", "tags": {}}, "image"),
         ({"image": ENCODED}, "tags"),

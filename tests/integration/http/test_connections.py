@@ -62,6 +62,19 @@ async def test_a_flood_of_headers_is_refused(running: Gateway, http: httpx.Async
     assert (await http.get("/livez")).status_code == 200
 
 
+async def test_of_a_body_with_two_ends_nothing_that_follows_is_a_request(running: Gateway) -> None:
+    reader, writer = await connect(running)
+    writer.write(
+        b"POST /v1/annotate HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+    writer.write(REQUEST)
+    async with asyncio.timeout(20):
+        answers = await reader.read()  # until the end
+    assert answers.startswith(b"HTTP/1.1 400 ")
+    assert answers.count(b"HTTP/1.1 ") == 1
+    writer.close()
+
+
 async def test_requests_one_after_the_other_without_waiting(running: Gateway) -> None:
     reader, writer = await connect(running)
     writer.write(REQUEST * 5)

@@ -35,7 +35,11 @@ async def test_it_has_every_option_of_every_task(document: dict[str, Any], clien
     options = {f"{task['name']}.{option['name']}" for task in catalog["tasks"] for option in task["options"]}
     annotate = document["paths"]["/v1/annotate"]["post"]
     parameters = {parameter["name"]: parameter["schema"] for parameter in annotate["parameters"]}
-    assert set(parameters) == options | {"tasks", "languages", "request_id"}
+    assert set(parameters) == options | {task["name"] for task in catalog["tasks"]} | {
+        "tasks",
+        "languages",
+        "request_id",
+    }
     assert parameters["tags.max_tags"] == {
         "type": "integer", "minimum": 1, "maximum": 50, "description": "Default: 8."
     }  # fmt: skip
@@ -43,6 +47,7 @@ async def test_it_has_every_option_of_every_task(document: dict[str, Any], clien
     assert set(content) >= {*catalog["formats"], "multipart/form-data", "application/json"}
     members = content["application/json"]["schema"]["properties"]
     assert members["tags"]["properties"]["maxTags"] == parameters["tags.max_tags"]
+    assert (parameters["tags"]["type"], members["tags"]["type"]) == ("boolean", "object")
 
 
 async def test_answers_and_problems_are_as_it_says(document: dict[str, Any], client: httpx.AsyncClient) -> None:

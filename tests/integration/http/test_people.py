@@ -56,6 +56,26 @@ async def test_a_form(client: httpx.AsyncClient) -> None:
     assert answer.json()["ocr"]["status"]["code"] == 0
 
 
+@pytest.mark.parametrize("asking", ["tags=", "tags", "tags=true&caption=false", "tags=&tags.max_tags=1"])
+async def test_a_task_by_its_name(client: httpx.AsyncClient, asking: str) -> None:
+    answer = await client.post(f"/v1/annotate?{asking}", content=PICTURE)
+    assert names(answer)[0] == "cat"
+    assert "caption" not in answer.json()
+
+
+async def test_tasks_as_empty_fields_of_a_form(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/annotate", files={"image": PICTURE}, data={"tags": "", "ocr": ""})
+    assert names(answer)[0] == "cat"
+    assert answer.json()["ocr"]["status"]["code"] == 0
+
+
+async def test_a_picture_that_is_a_name_instead_of_a_file(client: httpx.AsyncClient) -> None:
+    found = problem(await client.post("/v1/annotate?tasks=tags", files={"image": (None, b"photo.jpg")}))
+    assert (found["status"], found["reason"], found["field"]) == (400, "INVALID_IMAGE", "image")
+    assert "must be a file" in found["detail"]
+    assert "photo.jpg" not in found["detail"].replace("-F image=@photo.jpg", "")
+
+
 @pytest.mark.parametrize("prefix", ["", "data:image/jpeg;base64,", "data:;base64,"])
 async def test_json(client: httpx.AsyncClient, prefix: str) -> None:
     answer = await client.post(
@@ -70,9 +90,13 @@ async def test_json(client: httpx.AsyncClient, prefix: str) -> None:
     [
         ("", "tags"),
         ("tasks=dance", "tasks"),
-        ("dance.fast=1", None),
-        ("colour=red", None),
-        ("tags.max_tag=1", "tags"),
+        ("dance.fast=1", "dance.fast"),
+        ("colour=red", "colour"),
+        ("a%20letter=to+somebody", None),
+        ("tags.max_tag=1", "tags.max_tag"),
+        ("tags.=1", "tags"),
+        ("tags=cat", "tags"),
+        ("tags=false", "tags"),
         ("tags.max_tags=many", "tags.max_tags"),
         ("tags.max_tags=1&tags.max_tags=2", "tags.max_tags"),
         ("tags.max_tags=0", "tags.max_tags"),
@@ -93,11 +117,14 @@ async def test_a_wrong_field_is_named(client: httpx.AsyncClient, query: str, fie
         ([], None),
         ({"image": ENCODED, "tags": []}, "tags"),
         ({"image": ENCODED, "tags": {"maxTags": {}}}, "tags.max_tags"),
-        ({"image": ENCODED, "tags": {"secret": 1}}, "tags"),
+        ({"image": ENCODED, "tags": True}, "tags"),
+        ({"image": ENCODED, "tags": {"max": 1}}, "tags.max"),
+        ({"image": ENCODED, "tags": {"my secret": 1}}, "tags"),
+        ({"image": ENCODED, "my secret": 1}, None),
         ({"image": ENCODED, "tasks": "tags"}, "tasks"),
         ({"image": ENCODED, "languages": [1], "tags": {}}, "languages"),
         ({"image": ENCODED, "request_id": 7, "tags": {}}, "request_id"),
-        ({"image": ENCODED, "tag": {}}, None),
+        ({"image": ENCODED, "tag": {}}, "tag"),
     ],
 )
 async def test_wrong_json_is_named(client: httpx.AsyncClient, document: Any, field: str | None) -> None:
@@ -123,6 +150,7 @@ async def test_what_there_is_not(client: httpx.AsyncClient) -> None:
     assert problem(await client.get("/v1/dance"))["reason"] == "NOT_FOUND"
     answer = await client.get("/v1/annotate")
     assert (problem(answer)["reason"], answer.headers["allow"]) == ("METHOD_NOT_ALLOWED", "POST")
+    assert "POST only" in answer.json()["detail"]
 
 
 @pytest.mark.asyncio(loop_scope="function")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from starlette.applications import Starlette
@@ -42,7 +43,7 @@ def application(door: Door, facades: Sequence[Facade], origins: Sequence[str], f
         allow_origins=origins,
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
-        expose_headers=["retry-after"],
+        expose_headers=["retry-after", "x-should-retry"],
     )
     starlette = Starlette(
         routes=routes,
@@ -84,7 +85,7 @@ class _Attended:
         self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = _Request(receive, send, lambda: self._draining.begun, _expects(scope))
+        request = _Request(receive, send, lambda: self._draining.begun, {name for name, _ in scope["headers"]})
         scope[_GONE] = request.gone
         work = asyncio.ensure_future(self._app(scope, request.receive, request.send))
         watch = asyncio.create_task(request.leaving())
@@ -103,9 +104,12 @@ class _Attended:
 class _Request:
     """One request's ASGI channels."""
 
-    def __init__(self, receive: Receive, send: Send, closing: Callable[[], bool], expects: bool) -> None:
+    def __init__(self, receive: Receive, send: Send, closing: Callable[[], bool], headers: AbstractSet[bytes]) -> None:
         self._receive, self._send = receive, send
-        self._closing, self._expects = closing, expects
+        self._closing = closing
+        self._expects = b"expect" in headers
+        # RFC 9112, section 6.1: a proxy may have taken the other for the end of the body.
+        self._ambiguous = headers >= {b"content-length", b"transfer-encoding"}
         self._asked = False
         self._arrived = asyncio.Event()
         self.gone = asyncio.Event()
@@ -127,7 +131,7 @@ class _Request:
             own = {name for name, _ in message["headers"]}
             message["headers"] = [*message["headers"], *(header for header in _HEADERS if header[0] not in own)]
             # A client that waits to be asked for its body never sends it: what comes next would be taken for it.
-            if self._closing() or (self._expects and not self._asked):
+            if self._closing() or self._ambiguous or (self._expects and not self._asked):
                 message["headers"].append((b"connection", b"close"))
         self.answered = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
@@ -137,7 +141,3 @@ class _Request:
         await self._arrived.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
-
-
-def _expects(scope: Scope) -> bool:
-    return any(name == b"expect" for name, _ in scope["headers"])

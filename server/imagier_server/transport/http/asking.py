@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ from imagier_server.transport.codecs.codec import first
 from imagier_server.transport.codecs.registry import codecs
 
 M = TypeVar("M", bound=Message)
+
+_NAMABLE = re.compile(r"[\w.$@-]{1,64}", re.ASCII)
 
 
 def asked(
@@ -43,12 +46,23 @@ def message_of(value: object, kind: type[M], field: str = "") -> M:
     return message
 
 
+def named(name: str) -> str | None:
+    """A name of the caller's in an error, if it is short and plain: whatever else it is, it is no name of ours."""
+    return name if _NAMABLE.fullmatch(name) else None
+
+
+def no_option(task: str, name: str) -> InvalidRequestError:
+    """The error of an option that the task, or the message, does not have."""
+    path = ".".join(filter(None, (task, named(name))))
+    return InvalidRequestError("there is no such option: see the catalogue", field=path or None)
+
+
 def _fault(value: Mapping[str, Any], kind: type[Message], field: str) -> InvalidRequestError:
     """Find the first entry that does not fit."""
     known: dict[str, Any] = {**kind.DESCRIPTOR.fields_by_name, **kind.DESCRIPTOR.fields_by_camelcase_name}
     for name, each in value.items():
         if name not in known:
-            return InvalidRequestError("there is no such option: see the catalogue", field=field or None)
+            return no_option(field, name)
         try:
             ParseDict({name: each}, kind())
         except (ParseError, ValueError, TypeError, RecursionError):

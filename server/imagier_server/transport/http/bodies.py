@@ -103,8 +103,11 @@ class BodyReader:
 
     async def _chunks(self, request: Request, body: Body, most: int) -> AsyncGenerator[bytes, None]:
         expand = _expanding(request.headers.get("content-encoding", "identity"))
-        size = 0
+        size = received = 0
         async for arrived in request.stream():
+            received += len(arrived)
+            if received > most:  # what expands to nothing is bounded, too
+                raise too_large(most)
             for chunk in expand(arrived):
                 size += len(chunk)
                 if size > most:
@@ -144,6 +147,8 @@ class _Gzip:
                 chunk = self._inflate.unconsumed_tail
         except zlib.error:
             raise _not_gzip() from None
+        if self._inflate.unused_data:  # zlib would keep all that follows
+            raise MalformedRequestError("the body goes on after the end of its gzip")
 
     def check_end(self) -> None:
         """Raises `MalformedRequestError` if the body ended early."""

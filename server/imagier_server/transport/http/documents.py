@@ -40,12 +40,12 @@ class Document:
     def picture(self, text: object, field: str = "image") -> bytes:
         """The picture file in a string of the value: a data: URL with base64, or base64. Raises `InvalidImageError`."""
         if not isinstance(text, str):
-            raise InvalidImageError(f"{field} must be a string: the picture file in base64")
+            raise InvalidImageError(f"{field} must be a string: the picture file in base64", field)
         encoded = self._bytes(text, field)
         if encoded[:5].lower() == _DATA:
             found = _DATA_URL.match(encoded[:_URL_HEAD])
             if not found:
-                raise InvalidImageError(f"{field} must be a data: URL with ;base64, or base64")
+                raise _no_picture(field)
             encoded = encoded[found.end() :]
         return _decoded(encoded, field)
 
@@ -64,7 +64,7 @@ class Document:
             try:
                 return str(json.loads(b'"%b"' % encoded)).encode("utf-8", "replace")
             except ValueError:
-                raise InvalidImageError(f"{field} is not base64") from None
+                raise _no_picture(field) from None
         return encoded
 
 
@@ -129,4 +129,8 @@ def _decoded(encoded: bytes, field: str) -> bytes:
     try:
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
     except binascii.Error:
-        raise InvalidImageError(f"{field} is not base64") from None
+        raise _no_picture(field) from None
+
+
+def _no_picture(field: str) -> InvalidImageError:
+    return InvalidImageError(f"{field} must be the picture file in base64, or a data: URL with ;base64", field)

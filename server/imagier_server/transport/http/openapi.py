@@ -126,7 +126,12 @@ def _annotate(catalogue: Catalogue, fetches: bool) -> Schema:
     shared = _shared(catalogue) | (URL if fetches else {})
     needed = [] if fetches else ["image"]
     flat = shared | {
-        f"{task.name}.{option.name}": _option(task, option) for task in catalogue.tasks for option in task.options
+        name: schema
+        for task in catalogue.tasks
+        for name, schema in (
+            (task.name, {"type": "boolean", "description": f"Asks for {task.name}; may be empty for true."}),
+            *((f"{task.name}.{option.name}", _option(task, option)) for option in task.options),
+        )
     }
     picture: Schema = {
         "type": "string",

@@ -29,7 +29,9 @@ def refuse_route(_request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     phrase = HTTPStatus(status).phrase
     reason = phrase.upper().replace(" ", "_")
-    return _problem(status, "there is nothing here: see /docs", headers, reason=reason, retryable=False)
+    allowed = headers.get("Allow")
+    detail = f"this path answers {allowed} only: see /docs" if allowed else "there is nothing here: see /docs"
+    return _problem(status, detail, headers, reason=reason, retryable=False)
 
 
 def _problem(status: int, detail: str, headers: dict[str, str], **fields: object) -> Response:

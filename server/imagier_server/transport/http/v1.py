@@ -18,7 +18,7 @@ from imagier_server.messages import AnnotateRequest
 from imagier_server.transport.catalog import to_catalog
 from imagier_server.transport.codec import to_response
 from imagier_server.transport.codecs.registry import codecs
-from imagier_server.transport.http.asking import asked
+from imagier_server.transport.http.asking import asked, named, no_option
 from imagier_server.transport.http.bodies import FIELD_BYTES
 from imagier_server.transport.http.documents import Document
 from imagier_server.transport.http.door import Door
@@ -102,8 +102,9 @@ def _asked(image: bytes, members: dict[str, Any]) -> AnnotateRequest:
     if not isinstance(request_id, str):
         raise InvalidRequestError("this must be a string", field=REQUEST_ID)
     nonce = _nonce(members.pop(NONCE, None))
-    if members.keys() - codecs().keys():
-        raise InvalidRequestError("there is no such field: see /openapi.json")
+    for name in members:
+        if name not in codecs():
+            raise _no_field(name)
     return replace(asked(image, {task: {} for task in tasks} | members, languages, request_id), nonce=nonce)
 
 
@@ -118,24 +119,33 @@ def _nonce(value: object) -> bytes | None:
 
 
 def _members(fields: Fields) -> dict[str, Any]:
-    """The JSON object of fields: tasks=tags,ocr, languages=fr,en, request_id=7, tags.max_tags=5, a list by repetition."""
+    """The JSON object of fields: tasks=tags,ocr or tags=, languages=fr,en, request_id=7, tags.max_tags=5, a list by repetition."""
     members: dict[str, Any] = {}
     for name in dict.fromkeys(fields.keys()):
         texts = fields.getlist(name)
-        task, _, option = name.partition(".")
+        task, dot, option = name.partition(".")
         codec = codecs().get(task)
         if name in {TASKS, LANGUAGES}:
             members[name] = [part.strip() for text in texts for part in text.split(",") if part.strip()]
         elif name in {REQUEST_ID, URL, NONCE}:
             members[name] = texts[0]
-        elif codec is None or not option:
-            raise InvalidRequestError("there is no such field: see /openapi.json")
+        elif name == IMAGE:
+            raise InvalidImageError("this must be a file, and no text: with curl, -F image=@photo.jpg")
+        elif codec is None:
+            raise _no_field(name)
+        elif not dot:
+            if any(_truth(text, task) for text in texts):
+                members.setdefault(task, {})
         else:
             known = _field(codec.options, option)
             if known is None:
-                raise InvalidRequestError("there is no such option: see the catalogue", field=task)
+                raise no_option(task, option)
             members.setdefault(task, {})[known.name] = _value(known, texts, task)
     return members
+
+
+def _no_field(name: str) -> InvalidRequestError:
+    return InvalidRequestError("there is no such field: see /openapi.json", field=named(name))
 
 
 def _field(options: type[Message], name: str) -> Any:

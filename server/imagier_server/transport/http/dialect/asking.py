@@ -63,7 +63,8 @@ def read(kind: type[B], value: object) -> B:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(map(str, fault["loc"]))
-        raise InvalidRequestError(f"{field or 'the body'} does not fit: {fault['msg'].lower()}", field=field) from None
+        why = "this must be a JSON object" if fault["type"] == "model_type" else fault["msg"].lower()
+        raise InvalidRequestError(f"{field or 'the body'} does not fit: {why}", field=field or None) from None
 
 
 def models_of(door: Door) -> dict[str, DialectModel]:

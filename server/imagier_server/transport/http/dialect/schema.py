@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from imagier_server.errors import InvalidRequestError
 from imagier_server.transport.codecs.words import Form, Words
+from imagier_server.transport.http.asking import named
 from imagier_server.transport.http.dialect.shape import Shape, usual
 
 _NODES = 500
@@ -29,8 +29,6 @@ _ABOUT = {
 }
 _SAYS_NOTHING = _ABOUT | {"type", "$defs", "definitions", "additionalProperties"}
 """Keywords that every answer of ours meets: it has no property beside those asked for."""
-
-_NAMABLE = re.compile(r"[\w.$@-]{1,64}", re.ASCII)
 
 
 def read(schema: object, words: Mapping[str, Words], where: str) -> Mapping[str, Shape]:
@@ -205,5 +203,4 @@ def _below(where: str, name: str) -> str:
 
 
 def _named(name: str) -> str:
-    """A name of the caller's schema, if it is short and plain."""
-    return name if _NAMABLE.fullmatch(name) else "…"
+    return named(name) or "…"
