@@ -123,10 +123,11 @@ OVERVIEW = {
             ),
         ),
         Panel(
-            "Ledger",
+            "Ledger and quotas",
             COUNT,
             (
-                of("imagier_ledger_up", "instance", text="up"),
+                of("imagier_ledger_up", "instance", text="ledger up"),
+                of("imagier_quota_store_up", "instance", text="quota store up"),
                 of("imagier_ledger_unsettled_pictures", "instance", text="pictures to charge"),
             ),
         ),

@@ -165,10 +165,7 @@ class Metrics:
             "model_ready", "1 while a model is ready with the digest of models.lock.", "model"
         )
 
-        self.ledger_up = self._gauge("ledger_up", "1 while keys and credits can be entered, or without a ledger.")
-        self.ledger_unsettled = self._gauge("ledger_unsettled_pictures", "Answered pictures not yet charged.")
-
-        self._count_usage_events()
+        self._watch_accounts()
         self.event_loop_lag = self._histogram("event_loop_lag_seconds", "Delay of the event loop's wake-ups.", SECONDS)
         self.event_loop_tasks = self._gauge("event_loop_tasks", "Pending asyncio tasks.")
         self._watch_memory(cgroup)
@@ -176,7 +173,13 @@ class Metrics:
         self.models = self._gauge("model_info", "1 for each model of the catalogue.", "model", "version", "digest")
         self._engines: set[str] = set()
 
-    def _count_usage_events(self) -> None:
+    def _watch_accounts(self) -> None:
+        self.ledger_up = self._gauge("ledger_up", "1 while keys and credits can be entered, or without a ledger.")
+        self.ledger_unsettled = self._gauge("ledger_unsettled_pictures", "Answered pictures not yet charged.")
+        self.quota_store_up = self._gauge(
+            "quota_store_up",
+            "1 while the shared store of quotas answers, or without one; 0: each gateway counts by itself.",
+        )
         self.usage_events = self._counter(
             "usage_events", "Usage events, by outcome: `sent`, or `dropped` (refused, or too many wait).", "outcome"
         )
@@ -193,6 +196,7 @@ class Metrics:
     def zero(self, tasks: Iterable[str], models: Iterable[str], reasons: Iterable[str]) -> None:
         """Create all known children, so that `rate()` sees the first failure as a step from 0."""
         self.ledger_up.set(1)
+        self.quota_store_up.set(1)
         tasks, models, lanes = tuple(tasks), tuple(models), tuple(lane.label for lane in Lane)
         for family, *values in (
             (self.requests, Transport, lanes, CODES),

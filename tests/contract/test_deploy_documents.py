@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from imagier_server.settings import Settings
 from support.rendered import DEPLOY, OVERLAYS, ROOT, environment, named, objects, worst_gibibytes
 
 MARKS = {"a container engine", "a cluster", "a registry", "a running server"}
@@ -94,7 +95,7 @@ def check_kubectl(words: list[str]) -> None:
     for name in option(words, "-c"):
         assert name == "models"
     if "secret" in words:
-        assert f"name: {words[words.index('secret') + 2]}" in yaml.safe_dump(list(objects("ingress")))
+        assert f"name: {words[words.index('secret') + 2]}" in yaml.safe_dump([*objects("ingress"), *objects("ledger")])
 
 
 def shown(file: str) -> str:
@@ -138,6 +139,19 @@ def test_the_memory_that_the_page_gives_is_enough_for_the_settings_that_it_raise
     more = yaml.safe_load(shown("compose.override.yaml"))["services"]["imagier"]
     told = environment({"environment": first["environment"] | more["environment"]})
     assert int(more["mem_limit"].removesuffix("g")) >= worst_gibibytes(told)
+
+
+def test_the_ledger_that_the_page_gives_is_a_setting_and_outlasts_the_container() -> None:
+    more = yaml.safe_load(shown("compose.ledger.yaml"))["services"]["imagier"]
+    told = Settings.model_validate({"host": "0.0.0.0", **environment(more)})
+    assert not told.anyone_may_call
+    (mount,) = more["volumes"]
+    inside = mount.split(":")[1]
+    assert str(told.ledger).startswith(f"{inside}/")
+    user = re.search(r"^USER (\d+):", (DEPLOY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    page = (ROOT / "docs" / "deploy" / "single-gpu.md").read_text("utf-8")
+    assert user
+    assert f"install -d -o {user[1]} -m 700 {mount.split(':')[0]}`" in page, "the container's user may write there"
 
 
 def test_the_gateway_is_stopped_before_its_triton() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from typing import Any
 
 import pytest
+from imagier_server.ledger.database import Database
 from imagier_server.settings import Settings
 from support.rendered import (
     BOTH,
@@ -171,24 +173,43 @@ def test_network__the_gateway_may_ask_for_names(overlay: str) -> None:
 
 
 @each_overlay
-def test_network__nobody_calls_out_but_the_gateway_and_spans_go_to_the_collector_alone(overlay: str) -> None:
+def test_network__nobody_calls_out_but_the_gateway_and_only_where_it_is_told_to(overlay: str) -> None:
     calling = {p["metadata"]["name"]: p["spec"] for p in of_kind(overlay, "NetworkPolicy") if "egress" in p["spec"]}
-    told = container(overlay, "imagier").get("env", [])
-    assert calling.keys() == ({"imagier", "collector"} if told else {"imagier"})
-    assert bool(told) is (overlay == "tracing")
-    for variable in told:
-        assert variable["name"] == "IMAGIER_TRACES"
-        host, _, port = str(Settings.model_validate({"traces": variable["value"]}).traces).partition(":")
-        assert calling["collector"]["podSelector"] == calling["imagier"]["podSelector"]
-        (rule,) = calling["collector"]["egress"]
+    told = {variable["name"]: variable for variable in container(overlay, "imagier").get("env", [])}
+    further = {"tracing": ("collector", "IMAGIER_TRACES"), "ledger": ("ledger", "IMAGIER_LEDGER")}.get(overlay)
+    assert calling.keys() == {"imagier", *((further[0],) if further else ())}
+    assert told.keys() - {"PGPASSWORD"} == {*((further[1],) if further else ())}
+    for policy in calling.keys() - {"imagier"}:
+        assert calling[policy]["podSelector"] == calling["imagier"]["podSelector"]
+        (rule,) = calling[policy]["egress"]
         (peer,) = rule["to"]
         labels = {key: selector["matchLabels"] for key, selector in peer.items()}
+        host, port = address(told)
         service, namespace, _ = host.split(".")
         assert labels == {
             "namespaceSelector": {"kubernetes.io/metadata.name": namespace},
             "podSelector": {"app.kubernetes.io/name": service},
         }
-        assert rule["ports"] == [{"port": int(port), "protocol": "TCP"}]
+        assert rule["ports"] == [{"port": port, "protocol": "TCP"}]
+
+
+def address(told: dict[str, dict[str, Any]]) -> tuple[str, int]:
+    """Where the gateway is told to call: by its environment, or by the Secret that the page has made."""
+    if "IMAGIER_TRACES" in told:
+        settings = Settings.model_validate({"traces": told["IMAGIER_TRACES"]["value"]})
+        host, _, port = str(settings.traces).partition(":")
+        return host, int(port)
+    page = (ROOT / "docs" / "deploy" / "kubernetes.md").read_text("utf-8")
+    name = told["IMAGIER_LEDGER"]["valueFrom"]["secretKeyRef"]["name"]
+    (literal,) = re.findall(rf"create secret generic {name} --from-literal=url=(\S+)", page)
+    with closing(Database(literal)) as made:  # a URL that the gateway takes
+        url = made.engine.url
+    return str(url.host), url.port or 5432
+
+
+def test_without_its_secret_a_gateway_with_a_ledger_does_not_start() -> None:
+    for variable in container("ledger", "imagier")["env"]:
+        assert variable["valueFrom"]["secretKeyRef"].keys() == {"name", "key"}, "not optional"
 
 
 @each_overlay

@@ -40,7 +40,7 @@ async def chain(
     limits = Limits(settings.in_flight, settings.in_flight_bytes, draining, metrics, connected, demand)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(quota_store(settings.quota_store)) if settings.quota_store else None
-        quotas = Quotas(of_keys, settings.quota_total_pictures, Windows(store))
+        quotas = Quotas(of_keys, settings.quota_total_pictures, Windows(metrics, store))
         size = largest(settings.max_image_bytes)
         stages = (draining.stage, scopes, size, limits.stage, estimates.stage, *credit, quotas.stage)
         yield Admission(stages), pace

@@ -22,6 +22,7 @@ from imagier_server.admission.pace import SHORTEST_SECONDS
 from imagier_server.call import CallContext, KeyLimits
 from imagier_server.errors import Quota, QuotaError
 from imagier_server.logs import log
+from imagier_server.metrics import Metrics
 from imagier_server.moving_windows import parse
 
 _STORE_SECONDS = 0.5  # for an answer of the shared store
@@ -47,7 +48,8 @@ class Windows:
     While `shared` fails, each gateway counts by itself: a quota is a bound on a caller, and no reason to refuse everybody.
     """
 
-    def __init__(self, shared: Storage | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, metrics: Metrics, shared: Storage | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._up = metrics.quota_store_up
         self._memory = MovingWindowRateLimiter(MemoryStorage())
         self._shared = MovingWindowRateLimiter(shared) if shared else None
         errors = shared.base_exceptions if shared else ()
@@ -96,12 +98,14 @@ class Windows:
     def _answered(self) -> None:
         if self._failing:
             self._failing = False
+            self._up.set(1)
             log(logging.INFO, "quota store answers again")
 
     def _failed(self, error: BaseException) -> None:
         self._again = time.monotonic() + _AGAIN_SECONDS
         if not self._failing:
             self._failing = True
+            self._up.set(0)
             log(logging.WARNING, "quota store fails: this gateway counts by itself", error=type(error).__name__)
 
 

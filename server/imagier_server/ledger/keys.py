@@ -74,7 +74,7 @@ class Wish:
         if self.certificate is not None and not self.certificate.strip():
             raise LedgerError("a certificate is known by a name in it")
         try:
-            moving_windows.checked(self.limits.pictures)
+            moving_windows.checked(self.limits.pictures or None)  # "": no limit, whatever the server's
         except ValueError as error:
             raise LedgerError(f"pictures: {error}") from None
         for limit in (self.limits.in_flight, self.limits.in_flight_bytes):

@@ -12,6 +12,7 @@ from imagier_server.admission.quotas import Quotas, Windows
 from imagier_server.call import CallContext, Caller, Identity, KeyLimits, Lane, Transport
 from imagier_server.errors import QuotaError
 from imagier_server.messages import AnnotateRequest, KeywordsRequest
+from imagier_server.metrics import Metrics
 from limits.aio.storage import MemoryStorage
 
 PICTURE = AnnotateRequest(b"x", {})
@@ -40,7 +41,7 @@ class Broken(MemoryStorage):
 
 
 def quotas(pictures: str | None = None, total: str | None = None, store: MemoryStorage | None = None) -> Quotas:
-    return Quotas(KeyLimits(pictures), total, Windows(store))
+    return Quotas(KeyLimits(pictures), total, Windows(Metrics(), store))
 
 
 async def take(quota: Quotas, call: CallContext = ADDRESS, times: int = 1) -> None:
@@ -112,8 +113,8 @@ async def test_names_in_a_store_tell_nothing() -> None:
 
 
 async def test_gateways_share_a_store_and_count_alone_while_it_fails(caplog: pytest.LogCaptureFixture) -> None:
-    store = Broken()
-    one, other = (Quotas(KeyLimits("4 per hour"), None, Windows(store)) for _ in range(2))
+    store, metrics = Broken(), Metrics()
+    one, other = (Quotas(KeyLimits("4 per hour"), None, Windows(metrics, store)) for _ in range(2))
     await take(one, times=2)
     await take(other, times=2)
     await refused(one)
@@ -124,9 +125,11 @@ async def test_gateways_share_a_store_and_count_alone_while_it_fails(caplog: pyt
         await take(one, times=4)
         await refused(one)
     assert store.asked == asked + 1, "it is left alone for some seconds"
+    assert metrics.registry.get_sample_value("imagier_quota_store_up") == 0
     assert [record.getMessage() for record in caplog.records].count(
         "quota store fails: this gateway counts by itself"
     ) == 1
     store.fails, one._windows._again = False, 0.0
     await refused(one)
     assert one._windows._failing is False
+    assert metrics.registry.get_sample_value("imagier_quota_store_up") == 1
