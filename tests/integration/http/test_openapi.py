@@ -67,6 +67,8 @@ async def test_the_page(client: httpx.AsyncClient, shared: Gateway) -> None:
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert all(part in answer.text for part in ("/v1/annotate", "tags.max_tags", f"{shared.http}/v1/annotate"))
+    assert all(part in answer.text for part in ("What to read: tags", "Another tenant", "Too Many Requests"))
+    assert 'href="openapi.json"' in answer.text, "also under a prefix"
     assert not re.findall(r"<script|src=|url\(|@import|href=\"http", answer.text)
     answer = await client.get("/docs", headers={"host": "<b>"})
     assert "<b>" not in answer.text

@@ -36,7 +36,7 @@ def test_it_speaks_french_to_the_french_and_to_whoever_asks(page: Browser, runni
     assert page.script("return document.documentElement.lang") == "fr"
     assert page.find("[data-task=tags] h2").text == "Mots-clés"
     assert page.texts(".lines .words") == [RED, BLUE], "the answer stays"
-    assert page.driver.title.startswith("Imagier : ")
+    assert page.driver.title.startswith("Imagier\u00a0: ")
     page.driver.refresh()
     page.until(READY)
     assert page.find("#stage-title").text == "Montrez-lui une image", "the choice lasts as long as the tab"
@@ -48,6 +48,20 @@ def test_it_speaks_french_to_the_french_and_to_whoever_asks(page: Browser, runni
         assert page.find("#stage-title").text == "Montrez-lui une image"
     finally:
         page.command("Network.setUserAgentOverride", userAgent=agent, acceptLanguage="en")
+
+
+def test_tags_are_asked_for_in_the_readers_language_until_others_are_chosen(page: Browser) -> None:
+    def chosen() -> list[str]:
+        return [box.get_attribute("value") for box in page.all("input[name=language]") if box.is_selected()]
+
+    assert chosen() == ["en"]
+    page.find("#language").click()
+    assert chosen() == ["en", "fr"]
+    page.find("input[value=zh]").click()
+    page.find("input[value=fr]").click()
+    for _ in range(2):
+        page.find("#language").click()
+        assert chosen() == ["en", "zh"]
 
 
 def test_a_keyboard_reaches_everything_in_the_order_it_is_read(page: Browser) -> None:

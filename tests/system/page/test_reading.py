@@ -99,6 +99,17 @@ def test_an_example_is_there_for_who_has_no_picture(page: Browser) -> None:
     assert page.script("return document.querySelector('#shown').naturalWidth") == 900
 
 
+def test_a_caption_that_is_a_guess_is_shown_to_whoever_asks_for_it(page: Browser) -> None:
+    page.find(".fine summary").click()
+    page.find("[data-task=caption][data-option=min_score]").send_keys("1")
+    answered(page)
+    assert page.all(".sentence") == []
+    page.find("#guess").click()
+    page.until("document.querySelector('.sentence')")
+    assert "a guess" in page.find(".caption .score").text
+    assert page.script("return document.activeElement.id") == "again", "a keyboard goes on where the picture is"
+
+
 def test_a_picture_held_askew_is_drawn_upright(page: Browser) -> None:
     stored = scene().transpose(Image.Transpose.ROTATE_270)  # EXIF's 8 turns it back
     exif = stored.getexif()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from imagier.v1 import account_pb2, annotator_pb2, catalog_pb2
@@ -170,7 +171,11 @@ def _annotate(catalogue: Catalogue, fetches: bool) -> Schema:
 def _shared(catalogue: Catalogue) -> dict[str, Schema]:
     names = [task.name for task in catalogue.tasks]
     shared: dict[str, Schema] = {
-        "tasks": {"type": "array", "items": {"type": "string", "enum": names}},
+        "tasks": {
+            "type": "array",
+            "items": {"type": "string", "enum": names},
+            "description": f"What to read: {', '.join(names)}.",
+        },
         "languages": {
             "type": "array",
             "items": {"type": "string", "maxLength": MAX_LANGUAGE},
@@ -239,7 +244,10 @@ def _problems(codes: Any) -> Iterator[tuple[str, Schema]]:
         found[_TOO_LARGE] = False
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, retryable in sorted(found.items()):
-        response: Schema = {"description": "See the reason and the detail.", "content": content}
+        response: Schema = {
+            "description": f"{HTTPStatus(status).phrase}: the detail says what to do.",
+            "content": content,
+        }
         if retryable:
             response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
         yield str(status), response

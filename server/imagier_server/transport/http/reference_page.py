@@ -35,7 +35,7 @@ th, td {{ text-align: left; vertical-align: top; padding: .25rem 1rem .25rem 0; 
 <main>
 <h1>Imagier {version}: HTTP API</h1>
 <p>{about}</p>
-<p>The whole of it, for programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>
+<p>The whole of it, for programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>
 <pre><code>{curl}</code></pre>
 {operations}
 </main>
@@ -80,7 +80,8 @@ def _field(parameter: dict[str, Any]) -> tuple[str, str, str]:
     kind = schema["type"] if schema["type"] != "array" else f"list of {schema['items']['type']}"
     names = {"minimum": "from", "maximum": "to", "minItems": "from", "maxItems": "to", "maxLength": "at most"}
     limits = " ".join(f"{word} {schema[name]}" for name, word in names.items() if name in schema)
-    return parameter["name"], f"{kind} {limits}".strip(), schema.get("description", "")
+    about = parameter.get("description") or schema.get("description", "")
+    return parameter["name"], f"{kind} {limits}".strip(), about
 
 
 def _table(head: tuple[str, ...], rows: Any) -> str:

@@ -7,15 +7,13 @@ const TASKS = ["tags", "caption", "ocr"];
 const LISTS = new Set(["allow", "deny", "existing_tags"]);
 
 let catalog = null;
-const choice = { tasks: null, languages: null, values: {} };
+const choice = { tasks: null, languages: null, values: {} }; // languages: null while they follow the page's own
 
 /** Builds the form for a catalogue, or for its new language; what was chosen stays. */
 export function build(given, onChange) {
   catalog = given;
   const tasks = TASKS.map((name) => catalog.tasks.find((task) => task.name === name)).filter(Boolean);
   choice.tasks ??= new Set(tasks.filter((task) => task.ready).map((task) => task.name));
-  // English beside the reader's own: some models speak nothing else.
-  choice.languages ??= new Set([words.current(), "en"].filter((tag) => offered().includes(tag)));
   byId("form").replaceChildren(
     el("fieldset", { className: "tasks" }, el("legend", {}, words.say("options.tasks")), ...tasks.map(card)),
     el("fieldset", { className: "languages" }, el("legend", {}, words.say("options.languages")), ...offered().map(chip)),
@@ -23,7 +21,8 @@ export function build(given, onChange) {
       el("summary", {}, words.say("options.fine")), ...tasks.map(tuning)),
     el("p", { id: "price", className: "price" }),
   );
-  byId("form").oninput = () => {
+  byId("form").oninput = ({ target }) => {
+    if (target.name === "language") choice.languages ??= new Set();
     read();
     summarise();
     onChange();
@@ -35,10 +34,19 @@ export function build(given, onChange) {
 export function request() {
   const tasks = TASKS.filter((name) => choice.tasks.has(name));
   if (!tasks.length) return null;
-  const languages = offered().filter((tag) => choice.languages.has(tag));
+  const languages = offered().filter(chosen);
   languages.sort((a, b) => (b === words.current()) - (a === words.current()));
   return { languages, ...Object.fromEntries(tasks.map((name) => [name, { ...choice.values[name] }])) };
 }
+
+/** Asks for what an option that is ticked or not gives. */
+export function tick(task, option) {
+  byId("form").querySelector(`[data-task=${task}][data-option=${option}]`).checked = true;
+  read();
+}
+
+/** English beside the reader's own: some models speak nothing else. */
+const chosen = (tag) => choice.languages?.has(tag) ?? (tag === words.current() || tag === "en");
 
 function offered() {
   const speaking = catalog.tasks.filter((task) => task.name === "tags" || task.name === "caption");
@@ -56,7 +64,7 @@ function card(task) {
 
 function chip(tag) {
   return el("label", { className: "chip choice" },
-    el("input", { type: "checkbox", name: "language", value: tag, checked: choice.languages.has(tag) }),
+    el("input", { type: "checkbox", name: "language", value: tag, checked: chosen(tag) }),
     el("span", {}, words.nameOf(tag)));
 }
 
@@ -92,7 +100,7 @@ function read() {
   const form = byId("form");
   const checked = (name) => new Set([...form.querySelectorAll(`input[name=${name}]:checked`)].map((input) => input.value));
   choice.tasks = checked("task");
-  choice.languages = checked("language");
+  if (choice.languages) choice.languages = checked("language");
   choice.values = {};
   for (const input of form.querySelectorAll("input[data-option]")) {
     const { task, option } = input.dataset;

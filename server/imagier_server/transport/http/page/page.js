@@ -146,7 +146,11 @@ function render() {
     results.pointOut(index);
   };
   marks = overlay.draw(byId("overlay"), answer, onLine);
-  results.show(answer, state.wall, onLine);
+  results.show(answer, state.wall, onLine, () => {
+    options.tick("caption", "include_guesses");
+    byId("again").focus({ preventScroll: true }); // the button goes with the answer
+    read();
+  });
   byId("switch").hidden = !answer.ocr?.lines?.length;
   calls.show(request, file.name || "picture.jpg", state.grpc, answer);
   describe();

@@ -5,10 +5,13 @@ import * as words from "./words.js";
 
 const UNIMPLEMENTED = 12;
 
-/** Shows the answer. `wall` is the time of the whole call here, in seconds; `onLine(index | null)` follows the pointer. */
-export function show(answer, wall, onLine) {
+/**
+ * Shows the answer. `wall` is the time of the whole call here, in seconds; `onLine(index | null)` follows the pointer, `guess()` asks
+ * for the captions that were left out.
+ */
+export function show(answer, wall, onLine, guess) {
   const cards = [
-    answer.caption && card("caption", answer.caption, caption),
+    answer.caption && card("caption", answer.caption, (result) => caption(result, guess)),
     answer.tags && card("tags", answer.tags, tags),
     answer.ocr && card("ocr", answer.ocr, (result) => text(result, onLine)),
     time(answer, wall),
@@ -44,9 +47,11 @@ function failure({ code, message = "" }) {
     ...(why ? [words.say("task.failed", { text: why })] : [words.say("task.failed", { text: "" }), el("span", { lang: "en" }, message)]));
 }
 
-function caption({ captions = [], title, guessesLeftOut = 0 }) {
+function caption({ captions = [], title, guessesLeftOut = 0 }, guess) {
+  if (!captions.length && !guessesLeftOut) return el("p", { className: "none" }, words.say("caption.none"));
   if (!captions.length) {
-    return el("p", { className: "none" }, guessesLeftOut ? words.count("caption.left.out", guessesLeftOut) : words.say("caption.none"));
+    const button = el("button", { id: "guess", className: "quiet", type: "button", onclick: guess }, words.count("caption.show", guessesLeftOut));
+    return [el("p", { className: "none" }, words.count("caption.left.out", guessesLeftOut)), el("p", { className: "after" }, button)];
   }
   const [first, ...others] = captions.map(({ text: sentence, language, score, guess }) => el("span", {},
     el("span", { className: "sentence", lang: language }, sentence),

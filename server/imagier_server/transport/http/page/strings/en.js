@@ -7,6 +7,7 @@ export default {
 
   "key.open": "API key",
   "key.set": "API key ✓",
+  "key.done": "Done",
   "key.label": "API key",
   "key.note": "Kept in this tab only, and sent to this server only. Leave it empty if the server asks for none.",
 
@@ -83,8 +84,10 @@ export default {
   "results.title": "What it read",
 
   "caption.none": "No sentence came to mind.",
-  "caption.left.out.one": "It is not sure enough of its caption to say it. Under “Fine tuning”, “Guesses too” shows it.",
-  "caption.left.out.other": "It is not sure enough of its {n} captions to say one. Under “Fine tuning”, “Guesses too” shows them.",
+  "caption.left.out.one": "It is not sure enough of its caption to say it.",
+  "caption.left.out.other": "It is not sure enough of its {n} captions to say one.",
+  "caption.show.one": "Show the guess",
+  "caption.show.other": "Show the guesses",
   "caption.guess": "a guess",
   "caption.sure": "{percent} sure",
   "caption.title": "As a title: {title}",
