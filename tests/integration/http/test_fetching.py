@@ -7,7 +7,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx2 as httpx
@@ -72,8 +74,7 @@ async def fetching(repository: Path, fake: FakeTriton) -> AsyncIterator[httpx.As
     options: dict[str, Any] = {
         "http_fetch": True,
         "http_fetch_plain": True,
-        "http_fetch_networks": "127.0.0.1/32",
-        "http_fetch_seconds": 1.0,
+        "http_fetch_networks": "127.0.0.1/32,127.0.0.3/32",
     }
     async with (
         serving(fake) as engine,
@@ -135,7 +136,6 @@ async def test_redirects_are_few_and_each_is_checked(fetching: httpx.AsyncClient
         ("cut", 503, "URL_UNAVAILABLE"),
         ("babble", 503, "URL_UNAVAILABLE"),
         ("nothing", 503, "URL_UNAVAILABLE"),
-        ("slow", 503, "URL_UNAVAILABLE"),
         ("markup", 400, "INVALID_IMAGE"),
     ],
 )
@@ -146,6 +146,19 @@ async def test_what_a_server_may_do(
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     assert ("retry-after" in answer.headers) == (status == 503)
     assert path not in answer.json()["detail"]
+
+
+async def test_a_slow_server_is_not_waited_for(repository: Path, fake: FakeTriton, site: tuple[Site, str]) -> None:
+    options: dict[str, Any] = {"http_fetch": True, "http_fetch_plain": True, "http_fetch_networks": "127.0.0.1/32"}
+    async with (
+        serving(fake) as engine,
+        gateway(repository, engine, 0, **options, http_fetch_seconds=0.5) as running,
+        httpx.AsyncClient(base_url=running.http, trust_env=False, timeout=30) as client,
+    ):
+        await running.until(ready=True)
+        answer = await client.post("/v1/annotate", json={"url": f"http://{site[1]}/slow", "tags": {}})
+        assert (answer.status_code, answer.json()["reason"]) == (503, "URL_UNAVAILABLE")
+        assert int(answer.headers["retry-after"]) >= 1
 
 
 async def test_urls_that_are_refused_without_a_connection(fetching: httpx.AsyncClient) -> None:
@@ -175,21 +188,60 @@ async def test_a_name_is_looked_up_once(
     fetching: httpx.AsyncClient, site: tuple[Site, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = int(site[1].rpartition(":")[2])
-    loop, asked = asyncio.get_running_loop(), []
-    look_up = loop.getaddrinfo
+    look_up, asked = socket.getaddrinfo, []
 
-    async def rebinding(host: str, *given: Any, **options: Any) -> Any:
+    def rebinding(host: str, *given: Any, **options: Any) -> Any:
         if host != "rebinding.example":
-            return await look_up(host, *given, **options)
+            return look_up(host, *given, **options)
         asked.append(host)
         address = "127.0.0.1" if len(asked) == 1 else "127.0.0.2"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    monkeypatch.setattr(loop, "getaddrinfo", rebinding)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     url = f"http://rebinding.example:{port}/chunked"
     assert (await fetching.post("/v1/annotate", json={"url": url, "tags": {}})).status_code == 200
     assert len(asked) == 1
     assert (await fetching.post("/v1/annotate", json={"url": url, "tags": {}})).json()["reason"] == "ADDRESS_REFUSED"
+
+
+async def test_of_several_addresses_the_first_that_answers_is_taken(
+    fetching: httpx.AsyncClient, site: tuple[Site, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(site[1].rpartition(":")[2])
+
+    def several(*_: Any, **__: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.3", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+    url = f"http://several.example:{port}/chunked"
+    assert (await fetching.post("/v1/annotate", json={"url": url, "tags": {}})).status_code == 200
+
+
+async def test_slow_look_ups_keep_nothing_else_from_a_thread(
+    fetching: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up, answered = socket.getaddrinfo, Event()
+    loop, waiting = asyncio.get_running_loop(), asyncio.Semaphore(0)
+
+    def slow(host: str, *given: Any, **options: Any) -> Any:
+        if host != "slow.example":
+            return look_up(host, *given, **options)
+        loop.call_soon_threadsafe(waiting.release)
+        answered.wait()
+        raise socket.gaierror(socket.EAI_NONAME)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    loop.set_default_executor(ThreadPoolExecutor(2))  # which looks Tritons up, too
+    request = {"url": "http://slow.example/", "tags": {}}
+    calls = [asyncio.create_task(fetching.post("/v1/annotate", json=request)) for _ in range(4)]
+    try:
+        async with asyncio.timeout(20):
+            for _ in range(2):
+                await waiting.acquire()
+            assert await asyncio.to_thread(int) == 0
+    finally:
+        answered.set()
+    assert {(await call).json()["reason"] for call in calls} == {"URL_REFUSED"}
 
 
 async def test_https_with_a_certificate_that_is_verified(

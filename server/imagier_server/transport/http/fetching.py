@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import h11
@@ -25,6 +27,8 @@ MAX_REDIRECTS = 3
 _PORTS = {"http": 80, "https": 443}
 _PRIVILEGED = 1024
 _PIECE = 64 * 1024
+_LOOK_UPS = 4
+"""Names looked up at a time, in threads of their own: a slow name server keeps nothing else from its thread."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 _LATER = {408, 425, 429}
 
@@ -60,6 +64,7 @@ class Fetcher:
     seconds: float
     image_bytes: int
     agent: str
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_LOOK_UPS, "look-up"), init=False)
 
     async def fetch(self, url: str, call: CallContext) -> bytes:
         """The file at a URL. Raises `UrlRefusedError`, `UrlUnavailableError`, `ImageTooLargeError`, `OverloadedError`."""
@@ -105,7 +110,8 @@ class Fetcher:
         """Connect to an address that was checked: the name is not looked up again."""
         host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         except socket.gaierror as error:
             if error.errno == socket.EAI_AGAIN:
                 raise UrlUnavailableError("the URL's host cannot be looked up now") from None
@@ -114,18 +120,24 @@ class Fetcher:
             raise UrlRefusedError("the URL's host is no name") from None
         addresses = [str(address[0]) for *_, address in found]
         self.allowed.check(addresses)
-        secure = parts.scheme == "https"
-        reader, writer = await asyncio.open_connection(
-            addresses[0],
-            port,
-            limit=_PIECE,
-            ssl=ssl.create_default_context() if secure else None,
-            server_hostname=host if secure else None,
-        )
+        reader, writer = await self._opened(addresses, port, host if parts.scheme == "https" else None)
         try:
             yield reader, writer
         finally:
             writer.transport.abort()
+
+    async def _opened(
+        self, addresses: Sequence[str], port: int, name: str | None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the first address that takes one; over TLS if there is a `name` to verify."""
+        tls = None
+        if name:  # it reads the system's authorities from their files
+            tls = await asyncio.get_running_loop().run_in_executor(self._threads, ssl.create_default_context)
+        connect = partial(asyncio.open_connection, port=port, limit=_PIECE, ssl=tls, server_hostname=name)
+        for address in addresses[:-1]:
+            with suppress(OSError):
+                return await connect(address)
+        return await connect(addresses[-1])
 
     async def _get(
         self, parts: SplitResult, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: Body
