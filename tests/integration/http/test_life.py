@@ -14,6 +14,7 @@ import pytest
 from imagier_server import app
 from imagier_server.settings import Settings
 from imagier_server.transport.credentials import Credentials
+from imagier_server.transport.http import connections
 from support.fake_triton import FakeTriton, serving
 from support.made_certificates import Authority
 from support.running_gateway import Gateway, gateway, picture
@@ -184,3 +185,25 @@ async def test_tls_and_client_certificates(
             with pytest.raises(httpx.TransportError):
                 await client.get("/v1/catalog")
     assert asked == [("spiffe://library/reader", "reader")]
+
+
+async def test_a_tls_handshake_that_does_not_come_closes_the_connection(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    pair = Authority(tmp_path).issue("server", "127.0.0.1")
+    settings = Settings(
+        engine="127.0.0.1:1",
+        model_repository=repository,
+        port=0,
+        metrics_port=0,
+        http_port=0,
+        drain_seconds=0,
+        tls_certificate=pair.certificate,
+        tls_key=pair.key,
+    )
+    async with app.running(settings) as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(at.http.rpartition(":")[2]))
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()

@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""For a connection's first request, for the head of each, and for what remains of a body after its answer."""
+"""For a TLS handshake, a connection's first request, the head of each, and what remains of a body after its answer."""
 
 CERTIFICATE_NAMES = "certificate_names"
 """In the state of a request: the names in the caller's certificate, which TLS has verified; none without one."""

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import uvicorn
 from starlette.types import ASGIApp
 
-from imagier_server.transport.http.connections import BoundedConnection
+from imagier_server.transport.http import connections
 
 KEEP_ALIVE_SECONDS = 75
 """Seconds for which an idle connection stays open."""
@@ -28,8 +28,23 @@ class _Server(uvicorn.Server):
         self.listens = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
+        """Listen as uvicorn does on given sockets, which gives a TLS handshake a minute."""
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+            )
+            return made
+
+        limit = connections.HEAD_SECONDS if config.ssl else None
+        self.servers = [
+            await loop.create_server(
+                connection, sock=each, ssl=config.ssl, ssl_handshake_timeout=limit, backlog=config.backlog
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
         self.listens.set()
 
     @contextmanager
@@ -40,13 +55,13 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def listening(
-    app: ASGIApp, sockets: Sequence[socket.socket], connections: int, tls: ssl.SSLContext | None = None
+    app: ASGIApp, sockets: Sequence[socket.socket], most_connections: int, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[None]:
     """Serve on bound sockets until the block ends. Then nothing new is accepted, and answers being sent are finished."""
     # A malformed request is the caller's, and the app logs its own errors; the parser of forms quotes bytes.
     for name in ("uvicorn.error", "python_multipart"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    protocol = type("Connection", (BoundedConnection,), {"limit": connections})
+    protocol = type("Connection", (connections.BoundedConnection,), {"limit": most_connections})
     config = uvicorn.Config(
         app,
         http=protocol,
