@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import grpc
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2
+from imagier_server.ledger import keys
+from imagier_server.ledger.database import Database
+from imagier_server.ledger.keys import Wish
+from imagier_server.messages import Account
 from support.fake_triton import FakeTriton, serving
+from support.ledger_cases import account
 from support.running_gateway import details, gateway, picture, status_of
 
 CALLS, CONNECTIONS, IN_FLIGHT = 1600, 40, 16
@@ -19,6 +25,24 @@ CALLS, CONNECTIONS, IN_FLIGHT = 1600, 40, 16
 
 
 async def test_a_burst(repository: Path, fake: FakeTriton, unused_tcp_port: int) -> None:
+    await burst(repository, fake, unused_tcp_port, ())
+
+
+async def test_a_burst_on_a_server_that_charges(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int, tmp_path: Path
+) -> None:
+    with closing(Database(str(tmp_path / "ledger.db"))) as ledger:
+        ledger.migrate()
+        with ledger.writing() as connection:
+            _, secret = keys.create(connection, Wish("library", allowance=CALLS))
+        await burst(repository, fake, unused_tcp_port, (("x-api-key", secret),), ledger=ledger.where)
+        # Nothing stays reserved for those that were refused.
+        assert account(ledger) == Account("library", CALLS - 15, 0, postpaid=False)
+
+
+async def burst(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int, metadata: Sequence[tuple[str, str]], **settings: Any
+) -> None:
     tag, go_on = fake.behaviours["tagger"], asyncio.Event()
     request = annotator_pb2.AnnotateRequest(image=picture(size=(32, 32)), tags=tags_pb2.TagsOptions())
     outcomes: Counter[str] = Counter()
@@ -34,7 +58,7 @@ async def test_a_burst(repository: Path, fake: FakeTriton, unused_tcp_port: int)
 
     async def one(stub: annotator_pb2_grpc.AnnotatorServiceStub) -> None:
         try:
-            await stub.Annotate(request)
+            await stub.Annotate(request, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, error.code()
             found = details(status_of(error))
@@ -54,7 +78,8 @@ async def test_a_burst(repository: Path, fake: FakeTriton, unused_tcp_port: int)
     fake.behaviours["tagger"] = held
     async with (
         serving(fake) as port,
-        gateway(repository, port, unused_tcp_port, in_flight=IN_FLIGHT) as running,
+        # What is held here waits for all refusals, which take long on a busy machine.
+        gateway(repository, port, unused_tcp_port, in_flight=IN_FLIGHT, deadline_seconds=300, **settings) as running,
         AsyncExitStack() as stack,
         asyncio.timeout(200),
     ):

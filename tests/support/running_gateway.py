@@ -63,10 +63,14 @@ class Gateway:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def until(self, ready: bool) -> None:
-        async with asyncio.timeout(10):
-            async for answer in self.health.Watch(health_pb2.HealthCheckRequest(service="")):
-                if (answer.status == health_pb2.HealthCheckResponse.SERVING) is ready:
-                    return
+        watch = self.health.Watch(health_pb2.HealthCheckRequest(service=""))
+        try:
+            async with asyncio.timeout(10):
+                async for answer in watch:
+                    if (answer.status == health_pb2.HealthCheckResponse.SERVING) is ready:
+                        return
+        finally:
+            watch.cancel()  # until it ends, it takes part of this connection's share
 
     async def metric(self, line: str) -> float:
         return (await self.samples())[line]
