@@ -48,8 +48,8 @@ def posts(image: bytes) -> dict[str, bytes]:
     return {name: head.format(path, kind, len(body)).encode() + body for name, (path, kind, body) in bodies.items()}
 
 
-async def post(port: int, request: bytes, seconds: float) -> int:
-    """Post the same request on `IN_FLIGHT` connections again and again."""
+async def post(port: int, request: bytes, seconds: float, in_flight: int = IN_FLIGHT) -> int:
+    """Post the same request again and again on `in_flight` connections."""
     deadline = time.perf_counter() + seconds
 
     async def caller() -> int:
@@ -66,7 +66,7 @@ async def post(port: int, request: bytes, seconds: float) -> int:
         writer.close()
         return answered
 
-    return sum(await asyncio.gather(*(caller() for _ in range(IN_FLIGHT))))
+    return sum(await asyncio.gather(*(caller() for _ in range(in_flight))))
 
 
 async def compare(

@@ -2,7 +2,8 @@
 """What a server with a real Triton does with more than it can: a burst, three times its capacity, and callers who come back.
 
 The peak is the best rate of closed loops. Three times as many calls then arrive at random (Poisson) whether or not others have been
-answered. The callers run on the same cores and take part of them. In the burst all calls begin at once, on many connections.
+answered. The callers run on the same cores and take part of them. In the burst all calls begin at once, on many connections: also
+against a server that charges, whose ledger must add up afterwards.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import grpc
 import numpy as np
@@ -28,10 +32,12 @@ from imagier.v1 import annotator_pb2, annotator_pb2_grpc, tags_pb2
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pictures
+from charging import made_ledger
 from servers import gateway, triton
 from throughput import OUTPUT, ROOT, machine
 
-Stub = annotator_pb2_grpc.AnnotatorServiceStub
+Ask = Callable[[annotator_pb2.AnnotateRequest], Awaitable[annotator_pb2.AnnotateResponse]]
+"""Asks on one connection."""
 PHOTOGRAPH, SMALL = 512, 64
 """Pixels of the longer side."""
 
@@ -65,11 +71,11 @@ def refusal(error: grpc.aio.AioRpcError) -> float | None:
     return float(retry.retry_delay.ToMilliseconds()) / 1000
 
 
-async def call(stub: Stub, request: annotator_pb2.AnnotateRequest, answers: Answers) -> float | None:
+async def call(ask: Ask, request: annotator_pb2.AnnotateRequest, answers: Answers) -> float | None:
     """One call; the delay if it is refused."""
     started = time.perf_counter()
     try:
-        answer = await stub.Annotate(request, timeout=120)
+        answer = await ask(request)
     except grpc.aio.AioRpcError as error:
         delay = refusal(error)
         if delay is None:
@@ -85,24 +91,26 @@ async def call(stub: Stub, request: annotator_pb2.AnnotateRequest, answers: Answ
 
 
 @asynccontextmanager
-async def connections(address: str, count: int) -> AsyncIterator[list[Stub]]:
+async def connections(address: str, count: int, key: str = "") -> AsyncIterator[list[Ask]]:
     """So many connections of their own."""
+    metadata = (("x-api-key", key),) if key else ()
     async with AsyncExitStack() as stack:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         channels = [
             await stack.enter_async_context(grpc.aio.insecure_channel(address, options=options)) for _ in range(count)
         ]
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
-        yield [Stub(channel) for channel in channels]
+        stubs = [annotator_pb2_grpc.AnnotatorServiceStub(channel) for channel in channels]
+        yield [partial(stub.Annotate, metadata=metadata, timeout=120) for stub in stubs]
 
 
-async def closed(stub: Stub, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> float:
+async def closed(ask: Ask, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> float:
     """Pictures a second with so many always in flight."""
     answers, until = Answers(), time.perf_counter() + seconds
 
     async def caller() -> None:
         while time.perf_counter() < until:
-            await call(stub, request, answers)
+            await call(ask, request, answers)
 
     began = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(in_flight)))
@@ -110,7 +118,7 @@ async def closed(stub: Stub, request: annotator_pb2.AnnotateRequest, in_flight: 
 
 
 async def arriving(
-    stubs: Sequence[Stub], request: annotator_pb2.AnnotateRequest, per_second: float, seconds: float
+    asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, per_second: float, seconds: float
 ) -> tuple[Answers, float, float]:
     """Calls that begin at random; the answers, the rate of arrivals, and of answers while calls arrived."""
     answers, calls = Answers(), []
@@ -118,7 +126,7 @@ async def arriving(
     due = began
     while (now := time.perf_counter()) < began + seconds:
         while due <= now:
-            calls.append(asyncio.create_task(call(random.choice(stubs), request, answers)))
+            calls.append(asyncio.create_task(call(random.choice(asks), request, answers)))
             due += random.expovariate(per_second)
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
     took, answered = time.perf_counter() - began, len(answers.seconds)
@@ -136,18 +144,18 @@ async def peak_memory(process: psutil.Process, ended: asyncio.Event) -> int:
 
 
 async def burst(
-    stubs: Sequence[Stub], request: annotator_pb2.AnnotateRequest, calls: int, process: psutil.Process
-) -> dict[str, object]:
+    asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, calls: int, process: psutil.Process
+) -> dict[str, Any]:
     """All calls at once."""
     answers, ended = Answers(), asyncio.Event()
     memory = asyncio.create_task(peak_memory(process, ended))
     before, began = process.memory_info().rss, time.perf_counter()
-    await asyncio.gather(*(call(stubs[each % len(stubs)], request, answers) for each in range(calls)))
+    await asyncio.gather(*(call(asks[each % len(asks)], request, answers) for each in range(calls)))
     took = time.perf_counter() - began
     ended.set()
     return {
         "calls": calls,
-        "connections": len(stubs),
+        "connections": len(asks),
         "answered": len(answers.seconds),
         "refused": len(answers.delays),
         "others": dict(answers.others),
@@ -158,19 +166,19 @@ async def burst(
     }
 
 
-async def coming_back(stubs: Sequence[Stub], request: annotator_pb2.AnnotateRequest, calls: int) -> dict[str, object]:
+async def coming_back(asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, calls: int) -> dict[str, object]:
     """All calls at once, and each refused one again when it is told to, until all are answered."""
     answers, attempts = Answers(), Counter[int]()
 
-    async def until_answered(stub: Stub) -> None:
+    async def until_answered(ask: Ask) -> None:
         count = 1
-        while (delay := await call(stub, request, answers)) is not None:
+        while (delay := await call(ask, request, answers)) is not None:
             count += 1
             await asyncio.sleep(delay)
         attempts[count] += 1
 
     began = time.perf_counter()
-    await asyncio.gather(*(until_answered(stubs[each % len(stubs)]) for each in range(calls)))
+    await asyncio.gather(*(until_answered(asks[each % len(asks)]) for each in range(calls)))
     took = time.perf_counter() - began
     return {
         "calls": calls,
@@ -218,19 +226,28 @@ async def main() -> None:
         engine = await stack.enter_async_context(triton(arguments.repository))
         limit = ["--in-flight", str(arguments.in_flight)]
         address, process = await stack.enter_async_context(gateway(arguments.repository, engine.grpc_address, limit))
-        async with connections(address, 8) as stubs:
-            await closed(stubs[0], photograph, 8, 3.0)
-            peaks = [await closed(stubs[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
-            answers, arrivals, served = await arriving(stubs, photograph, 3 * max(peaks), arguments.seconds)
-            peaks += [await closed(stubs[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
+        async with connections(address, 8) as asks:
+            await closed(asks[0], photograph, 8, 3.0)
+            peaks = [await closed(asks[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
+            answers, arrivals, served = await arriving(asks, photograph, 3 * max(peaks), arguments.seconds)
+            peaks += [await closed(asks[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
             record["peaks_per_second"] = [round(peak, 1) for peak in peaks]
             record["three_times"] = loaded(answers, arrivals, served, max(peaks[:3]), arguments.in_flight)
             print("three times", json.dumps(record["three_times"]))
-        async with connections(address, arguments.connections) as stubs:
-            record["burst"] = await burst(stubs, small, arguments.calls, process)
+        async with connections(address, arguments.connections) as asks:
+            record["burst"] = await burst(asks, small, arguments.calls, process)
             print("burst", json.dumps(record["burst"]))
-            record["coming_back"] = await coming_back(stubs, small, arguments.calls // 5)
+            record["coming_back"] = await coming_back(asks, small, arguments.calls // 5)
             print("coming back", json.dumps(record["coming_back"]))
+        with made_ledger(Path(stack.enter_context(TemporaryDirectory()))) as ledger:
+            charging = gateway(arguments.repository, engine.grpc_address, [*limit, "--ledger", ledger.where])
+            async with (
+                charging as (address, process),
+                connections(address, arguments.connections, ledger.key) as asks,
+            ):
+                record["burst_with_a_ledger"] = found = await burst(asks, small, arguments.calls, process)
+                print("burst with a ledger", json.dumps(found))
+            ledger.check(found["answered"])
     if arguments.write:
         (OUTPUT / "overload.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 

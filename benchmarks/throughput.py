@@ -111,17 +111,23 @@ def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
     return total
 
 
-async def drive(address: str, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> list[float]:
-    """Send the same request repeatedly, `in_flight` at a time; return the latencies in seconds."""
+async def drive(
+    address: str,
+    request: annotator_pb2.AnnotateRequest,
+    in_flight: int,
+    seconds: float,
+    metadata: Callable[[], Sequence[tuple[str, str]]] = list,
+) -> list[float]:
+    """Send the same request repeatedly, `in_flight` at a time; return the latencies in seconds. `metadata`: of each call."""
     latencies: list[float] = []
     async with grpc.aio.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
-        await stub.Annotate(request)
+        await stub.Annotate(request, metadata=metadata())
         deadline = time.perf_counter() + seconds
 
         async def caller() -> None:
             while (started := time.perf_counter()) < deadline:
-                answer = await stub.Annotate(request)
+                answer = await stub.Annotate(request, metadata=metadata())
                 if answer.cost == 0:
                     raise SystemExit("a task failed under load")
                 latencies.append(time.perf_counter() - started)
