@@ -23,9 +23,9 @@ from support.ledger_cases import account, rich
 
 
 class Failing(Database):
-    """A database that fails before a transaction, or so late that it has been committed; or that hangs."""
+    """A database that fails before a transaction, or so late that it has been committed; that hangs, or takes no writes."""
 
-    before = after = False
+    before = after = read_only = False
     transactions = 0
 
     def __init__(self, where: str) -> None:
@@ -40,7 +40,11 @@ class Failing(Database):
         if self.before:
             raise OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
         with super().writing() as connection:
-            yield connection
+            connection.exec_driver_sql(f"PRAGMA query_only={self.read_only}")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("PRAGMA query_only=OFF")  # or the next transaction could not begin
         if self.after:
             raise OperationalError("", {}, ConnectionError())
 
@@ -186,3 +190,23 @@ async def test_a_full_disk_refuses_new_work_and_charges_nothing_twice(ledger: Fa
         charged = sum(use.pictures for use in accounts.usage(connection, "library"))
     assert account(ledger).balance == 100 - charged
     assert charged in {paid, paid + 1}
+
+
+async def test_a_ledger_that_takes_no_writes_is_away_until_it_does(
+    bookkeeper: Bookkeeper, ledger: Failing, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk, a transaction that writes nothing succeeds all the while."""
+
+    def up() -> float | None:
+        return metrics.registry.get_sample_value("imagier_ledger_up")
+
+    ledger.read_only = True
+    with pytest.raises(LedgerUnavailableError):
+        await bookkeeper.reserve(ask())
+    tried = ledger.transactions
+    await until(lambda: up() == 1 or ledger.transactions >= tried + 3)
+    assert up() == 0
+    assert [record.getMessage() for record in caplog.records] == ["the ledger is away"], "once an outage"
+    ledger.read_only = False
+    await until(lambda: up() == 1)
+    await bookkeeper.settle(await bookkeeper.reserve(ask()), {"tags": 1})
