@@ -31,7 +31,8 @@ _ANSWER_SECONDS = 2.0
 """How long an answer waits for its charge to be in the ledger. The charge is not lost then: it is entered later."""
 _GOODBYE_SECONDS = 5.0
 
-_WRITE = update(key_changes).values(number=key_changes.c.number)
+_NO_CHANGE = tuple(update(key_changes).values(number=key_changes.c.number + by) for by in (1, -1))
+"""In one transaction. SQLite writes nothing for a row that is set to what it is."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -188,7 +189,8 @@ class Bookkeeper:
         with self._database.writing() as connection:
             if self._away:
                 # A full disk commits what writes nothing: only a write shows that the ledger is back.
-                connection.execute(_WRITE)
+                for write in _NO_CHANGE:
+                    connection.execute(write)
             return post(connection, asks, settlements, sweep=sweep)
 
 
