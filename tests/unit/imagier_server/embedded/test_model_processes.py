@@ -23,12 +23,13 @@ def instances(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[
     monkeypatch.setattr(model_processes, "LOOK_SECONDS", 0.01)
     stub = tmp_path / "triton_python_backend_stub"
     shutil.copy(os.path.realpath("/bin/sh"), stub)
-    started = []
-    for model in ("tagger", "tagger", "captioner"):
-        graph = tmp_path / "models" / model / "1" / "model.onnx"
-        graph.parent.mkdir(parents=True, exist_ok=True)
+    graphs = {model: tmp_path / "models" / model / "1" / "model.onnx" for model in ("tagger", "captioner")}
+    for graph in graphs.values():
+        graph.parent.mkdir(parents=True)
         graph.write_text("read forever\n", "ascii")
-        started.append(subprocess.Popen([stub, graph], stdin=subprocess.PIPE))
+    started = [
+        subprocess.Popen([stub, graphs[model]], stdin=subprocess.PIPE) for model in ("tagger", "tagger", "captioner")
+    ]
     other = subprocess.Popen(["sleep", "1000"])
     yield started
     for process in (*started, other):
