@@ -110,30 +110,6 @@ async def test_unusual_pictures(running: Gateway) -> None:
         assert (answer.width, answer.height) == size
 
 
-async def test_ten_thousand_on_one_stream_every_tenth_broken(running: Gateway) -> None:
-    tiny = [made.encoded(made.quadrants(8, 8), fmt) for fmt in ("JPEG", "PNG", "GIF", "WEBP")]
-    broken = [b"", b"no picture", tiny[0][:100], tiny[1][:40], made.png((2**31 - 1, 1), b"")]
-
-    async def requests() -> AsyncIterator[annotator_pb2.AnnotateStreamRequest]:
-        for number in range(10_000):
-            image = broken[number // 10 % len(broken)] if number % 10 == 0 else tiny[number % len(tiny)]
-            request = annotator_pb2.AnnotateRequest(image=image, request_id=str(number), tags=tags_pb2.TagsOptions())
-            yield annotator_pb2.AnnotateStreamRequest(request=request)
-
-    answered: dict[int, bool] = {}
-    async for answer in running.stub.AnnotateStream(requests()):
-        number = int(answer.request_id)
-        assert number not in answered
-        answered[number] = answer.HasField("response")
-        if answered[number]:
-            assert answer.response.tags.tags[0].names["en"] == "cat"
-        else:
-            assert details(answer.error)["BadRequest"].field_violations[0].field == "image"
-    assert answered == {number: number % 10 != 0 for number in range(10_000)}
-    assert await running.metric("imagier_in_flight_pictures") == 0
-    assert await running.metric("imagier_decoder_restarts_total") == 0
-
-
 async def test_words_out_of_proportion_are_that_pictures_fault(running: Gateway) -> None:
     wordy = tags_and_text(GOOD, "wordy")
     wordy.tags.existing_tags.extend(["cat"] * 1_000_000)
