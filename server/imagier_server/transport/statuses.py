@@ -54,6 +54,11 @@ def http_status(error: ImagierError) -> int:
     return _HTTP.get(error.reason, STATUSES[error.code].http)
 
 
-def retry_after_seconds(error: ImagierError) -> int | None:
-    """The value of HTTP's Retry-After: whole seconds, rounded up; None if a retry cannot help."""
-    return None if error.retry_after is None else max(1, -int(-error.retry_after // 1))
+def http_headers(error: ImagierError) -> dict[str, str]:
+    """HTTP's headers of an error: Retry-After in whole seconds if a retry may help, WWW-Authenticate if a key is missing."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, -int(-error.retry_after // 1)))
+    if error.code is Code.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"
+    return headers

@@ -77,6 +77,7 @@ async def test_a_stranger_is_refused_in_each_apis_shape(keyed: Gateway, jpeg: by
     async with httpx2.AsyncClient(base_url=keyed.http, trust_env=False) as photoprism:
         native = await photoprism.post("/api/v1/vision/labels?key=nobody", json=labels(data_url))
     assert (native.status_code, native.json()["code"]) == (401, 401)
+    assert native.headers["www-authenticate"] == "Bearer"
 
 
 async def test_a_key_has_its_scopes_and_its_credits(keyed: Gateway, ledger: Database, data_url: str) -> None:

@@ -29,7 +29,7 @@ from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint
 from imagier_server.transport.parsing import WORDS_BYTES, parsed
 from imagier_server.transport.status import to_status
-from imagier_server.transport.statuses import STATUSES, retry_after_seconds
+from imagier_server.transport.statuses import STATUSES, http_headers
 
 JSON, BINARY = "application/json", "application/proto"
 _VERSION = "1"
@@ -122,10 +122,9 @@ def refuse(_request: Request, error: ImagierError) -> Response:
         {"type": each.TypeName(), "value": b64encode(each.value).decode().rstrip("=")}
         for each in to_status(error).details
     ]
-    status, delay = STATUSES[error.code], retry_after_seconds(error)
-    headers = {} if delay is None else {"retry-after": str(delay)}
+    status = STATUSES[error.code]
     content = {"code": status.connect, "message": error.text, "details": details}
-    return JSONResponse(content, status.connect_http, headers)
+    return JSONResponse(content, status.connect_http, http_headers(error))
 
 
 async def _stream(_request: Request, _door: Door) -> Response:

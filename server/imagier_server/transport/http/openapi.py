@@ -250,4 +250,6 @@ def _problems(codes: Any) -> Iterator[tuple[str, Schema]]:
         }
         if retryable:
             response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        elif status == HTTPStatus.UNAUTHORIZED:
+            response["headers"] = {"WWW-Authenticate": {"schema": {"const": "Bearer"}}}
         yield str(status), response

@@ -10,17 +10,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from imagier_server.errors import ImagierError
-from imagier_server.transport.statuses import http_status, retry_after_seconds
+from imagier_server.transport.statuses import http_headers, http_status
 
 MEDIA_TYPE = "application/problem+json"
 
 
 def refuse(_request: Request, error: ImagierError) -> Response:
     """The problem of an error, with Retry-After if a retry may succeed."""
-    delay = retry_after_seconds(error)
-    fields = {"reason": error.reason, "field": error.field, "retryable": delay is not None}
-    headers = {} if delay is None else {"retry-after": str(delay)}
-    return _problem(http_status(error), error.text, headers, **fields)
+    fields = {"reason": error.reason, "field": error.field, "retryable": error.retry_after is not None}
+    return _problem(http_status(error), error.text, http_headers(error), **fields)
 
 
 def refuse_route(_request: Request, error: Exception) -> Response:

@@ -6,8 +6,16 @@ from http import HTTPStatus
 import grpc
 import pytest
 from google.rpc import code_pb2
-from imagier_server.errors import Code, DrainingError, Full, ImageTooLargeError, InvalidImageError, OverloadedError
-from imagier_server.transport.statuses import STATUSES, Status, http_status, retry_after_seconds
+from imagier_server.errors import (
+    Code,
+    DrainingError,
+    Full,
+    ImageTooLargeError,
+    InvalidImageError,
+    OverloadedError,
+    UnauthenticatedError,
+)
+from imagier_server.transport.statuses import STATUSES, Status, http_headers, http_status
 
 # Connect's own table: https://connectrpc.com/docs/protocol/#error-codes
 CONNECT = {
@@ -52,6 +60,10 @@ def test_retry_after_is_in_whole_seconds_and_never_shorter() -> None:
     error = OverloadedError("full", Full.QUEUE)
     for seconds, whole in ((0.01, 1), (1.0, 1), (1.01, 2), (59.5, 60)):
         error.retry_after = seconds
-        assert retry_after_seconds(error) == whole
-    assert retry_after_seconds(DrainingError("ends"))
-    assert retry_after_seconds(InvalidImageError("damaged")) is None
+        assert http_headers(error) == {"retry-after": str(whole)}
+    assert "retry-after" in http_headers(DrainingError("ends"))
+    assert not http_headers(InvalidImageError("damaged"))
+
+
+def test_whoever_has_no_key_is_told_how_one_is_sent() -> None:
+    assert http_headers(UnauthenticatedError("a key is needed")) == {"www-authenticate": "Bearer"}

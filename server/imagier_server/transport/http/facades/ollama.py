@@ -29,7 +29,7 @@ from imagier_server.transport.http.dialect.question import Question, of_any_json
 from imagier_server.transport.http.dialect.shape import Shape
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint, Facade
-from imagier_server.transport.statuses import http_status, retry_after_seconds
+from imagier_server.transport.statuses import http_headers, http_status
 
 _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 """Nobody knows when a set of tasks was modified, and clients want a time that they can read."""
@@ -136,9 +136,8 @@ async def embed(request: Request, door: Door) -> Response:
 
 def refuse(_request: Request, error: ImagierError) -> Response:
     """An error in Ollama's shape, which has no place for the field at fault but the text."""
-    delay = retry_after_seconds(error)
     text = error.text if error.field is None or error.field in error.text else f"{error.field}: {error.text}"
-    return JSONResponse({"error": text}, http_status(error), {} if delay is None else {"retry-after": str(delay)})
+    return JSONResponse({"error": text}, http_status(error), http_headers(error))
 
 
 def _question(asked: _Generate | _Chat, languages: tuple[str, ...], door: Door) -> Question:

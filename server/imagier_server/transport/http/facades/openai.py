@@ -15,7 +15,7 @@ from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint, Facade
 from imagier_server.transport.http.facades.openai_chat import complete
 from imagier_server.transport.http.facades.openai_responses import respond
-from imagier_server.transport.statuses import http_status, retry_after_seconds
+from imagier_server.transport.statuses import http_headers, http_status
 
 _KINDS = {
     Code.UNAUTHENTICATED: ("invalid_request_error", "invalid_api_key"),
@@ -51,8 +51,7 @@ def refuse(_request: Request, error: ImagierError) -> Response:
     kind, code = _KINDS.get(error.code, (None, error.reason.lower()))
     if kind is None:
         kind = "invalid_request_error" if status < 500 or error.code is Code.UNSUPPORTED else "server_error"
-    delay = retry_after_seconds(error)
-    headers = {"x-should-retry": "false"} if delay is None else {"x-should-retry": "true", "retry-after": str(delay)}
+    headers = http_headers(error) | {"x-should-retry": "false" if error.retry_after is None else "true"}
     content = {"message": error.text, "type": kind, "param": error.field, "code": code}
     return JSONResponse({"error": content}, status, headers)
 

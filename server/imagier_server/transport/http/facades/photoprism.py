@@ -22,7 +22,7 @@ from imagier_server.transport.http.dialect.models import words_of
 from imagier_server.transport.http.dialect.question import Question
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint, Facade
-from imagier_server.transport.statuses import http_status, retry_after_seconds
+from imagier_server.transport.statuses import http_headers, http_status
 
 _PREFIX = "/api/v1/vision"
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
@@ -59,9 +59,8 @@ async def other(request: Request, door: Door) -> Response:
 
 def refuse(_request: Request, error: ImagierError) -> Response:
     """An error in PhotoPrism's shape."""
-    status, delay = http_status(error), retry_after_seconds(error)
-    headers = {} if delay is None else {"retry-after": str(delay)}
-    return JSONResponse({"code": status, "error": error.text, "result": {}}, status, headers)
+    status = http_status(error)
+    return JSONResponse({"code": status, "error": error.text, "result": {}}, status, http_headers(error))
 
 
 async def _read(request: Request, door: Door, field: str) -> tuple[_Asked, TaskOutcome, Sequence[Said]]:
