@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from imagier_client import (
     Tags,
     UnreadableFileError,
 )
-from support.both_clients import Blocking, Kind
+from imagier_client.window import Window
+from support.both_clients import AWAY, Blocking, Kind
 from support.scripted_annotator import (
     BAD_IMAGE,
     Requests,
@@ -52,6 +54,32 @@ async def test_many_pictures_keep_their_keys_which_stay_here(client: Any, script
     assert {outcome.caption.title for _, outcome in answers} == {"Brown cat"}
     assert not any("holiday" in request.request_id for request in script.requests)
     assert script.streams == 1
+
+
+async def test_a_retry_that_comes_due_between_two_looks_at_the_clock_is_sent(
+    client: Any, script: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, late, wait = 0, 0.0, Window.wait
+
+    async def away_once(requests: Requests, _context: Any) -> AsyncIterator[StreamResponse]:
+        nonlocal asked
+        async for item in requests:
+            asked += 1
+            yield answer(item.request, AWAY if asked == 1 else None)
+
+    def overtaken(window: Window[Any]) -> float | None:
+        """As on a busy machine: what was not due a moment ago is due now."""
+        nonlocal late
+        late += wait.__get__(window) or 0.0
+        return wait.__get__(window)
+
+    script.stream = away_once
+    monkeypatch.setitem(Window.__init__.__kwdefaults__, "clock", lambda: time.monotonic() + late)
+    monkeypatch.setattr(Window, "wait", property(overtaken))
+    async with asyncio.timeout(60):
+        ((_, outcome),) = await client.many([("key", b"1")], Tags())
+    assert isinstance(outcome, Annotation)
+    assert asked == 2
 
 
 async def test_no_picture_no_stream(client: Any, script: Scripted) -> None:

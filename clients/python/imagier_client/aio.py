@@ -211,7 +211,9 @@ class AsyncClient:
                 if not window.asked:
                     moved = loop.time()
                 end = moved + most_silence if window.asked else None
-                if await first(source.tasks | stream.tasks, _sooner(window.wait, end and end - loop.time())):
+                # A request that is due while another is written waits for that write, which is among the tasks.
+                due = None if stream.writing else window.wait
+                if await first(source.tasks | stream.tasks, _sooner(due, end and end - loop.time())):
                     moved = loop.time()
                 elif end is not None and loop.time() >= end:
                     raise DeadlineError("the server has not moved for too long")
@@ -293,5 +295,4 @@ class AsyncClient:
 
 
 def _sooner(*times: float | None) -> float | None:
-    """The sooner of them; 0 is left out, since a request that is due waits for the write before it, which is an awaited task."""
-    return min(filter(None, times), default=None)
+    return min((time for time in times if time is not None), default=None)

@@ -106,6 +106,11 @@ class Stream:
         """The asyncio tasks to wait for."""
         return {task for task in (self._write, self._read) if task is not None}
 
+    @property
+    def writing(self) -> bool:
+        """Whether a write is in flight."""
+        return self._write is not None
+
     def move(self, window: Window[Any]) -> None:
         """Opens the call and starts a write and a read, as far as there is something to send."""
         if self._write is not None and self._write.done():
