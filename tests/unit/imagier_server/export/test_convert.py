@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[4] / "model_repository"
 
 @pytest.mark.parametrize("row", CATALOGUE.values(), ids=CATALOGUE)
 def test_the_graph_is_what_the_row_says(row):
-    # Converted again in tests/e2e/test_export.py: torch.export takes its time for a captioner.
+    # Converted again in tests/system/test_export.py: torch.export takes its time for a captioner.
     installed = (REPOSITORY / row.role / "1" / "model.onnx").read_bytes()
     converted = Converted(installed) if row.role == "captioner" else convert(row, fetch(row.source, REPOSITORY))
     model = onnx.load_from_string(converted.graph)
