@@ -126,3 +126,12 @@ def test_what_http_costs() -> None:
     for door in doors[0].keys() - {"gRPC"}:
         assert f"| {door} | {' | '.join(format(each[door]['ratio'], '.2f') for each in doors)} |" in text
     assert all(each["Connect, JSON"]["ratio"] >= 0.85 and each["Connect, binary"]["ratio"] >= 0.92 for each in doors)
+
+
+def test_what_keys_and_credits_cost() -> None:
+    text, found = page("keys"), results("admission")
+    assert (found["in_flight"], found["machine"]["cores"]) == (8, 2)
+    for name, each in found["cases"].items():
+        if not name.endswith("open"):
+            assert f"| {name} | {each['ratio']:.2f} | {each['added_cpu_ms']:.1f} ms |" in text
+    assert found["cases"]["gRPC, key and credits"]["ratio"] >= 0.95
