@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     http_facades: Annotated[
         str,
         Field(description="APIs of other programs that HTTP offers: names separated by commas, 'all', or '' for none."),
-    ] = "all"
+    ] = "openai,ollama,photoprism"
     http_origins: Annotated[
         str | None,
         Field(

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 from imagier_server.errors import ImagierError
+from imagier_server.settings import Settings
 from imagier_server.transport.http.asking import asked
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades import registry
 from imagier_server.transport.http.facades.facade import Endpoint, Facade
+from imagier_server.transport.http.routes import PathConflictError
 from imagier_server.transport.statuses import http_status
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -78,6 +81,50 @@ async def test_off(example: httpx.AsyncClient, repository: Path, fake: FakeTrito
         httpx.AsyncClient(base_url=running.http, trust_env=False) as client,
     ):
         assert (await client.post("/example/k")).status_code == 404
+
+
+async def test_every_facade_beside_the_others_and_the_page(repository: Path, fake: FakeTriton) -> None:
+    async with (
+        serving(fake) as engine,
+        gateway(repository, engine, 0, http_facades="all", http_metrics=True) as running,
+        httpx.AsyncClient(base_url=running.http, trust_env=False) as client,
+    ):
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_one_path_for_two_keeps_the_server_from_starting(
+    repository: Path, fake: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Facade("other", (Endpoint("/broken", broken, ("GET",), at_root=True),), refuse, "/other")
+    monkeypatch.setattr(registry, "BUILT_IN", (EXAMPLE, other))
+    async with serving(fake) as engine:
+        with pytest.raises(PathConflictError, match="example and other both answer GET /broken"):
+            async with gateway(repository, engine, 0, http_facades="all"):
+                pass
+
+
+async def test_what_endpoints_share_lives_as_long_as_the_server(
+    repository: Path, fake: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lives: list[str] = []
+
+    @asynccontextmanager
+    async def opened(door: Door, settings: Settings) -> AsyncIterator[tuple[Endpoint, ...]]:
+        async def answer(request: Request, door: Door) -> Response:
+            return JSONResponse([*lives, settings.http_facades])
+
+        lives.append("opened")
+        yield (Endpoint("/lives", answer, ("GET",)),)
+        lives.append("closed")
+
+    monkeypatch.setattr(registry, "BUILT_IN", (Facade("lasting", (), refuse, "/lasting", opened),))
+    async with (
+        serving(fake) as engine,
+        gateway(repository, engine, 0, http_facades="lasting") as running,
+        httpx.AsyncClient(base_url=running.http, trust_env=False) as client,
+    ):
+        assert (await client.get("/lasting/lives")).json() == ["opened", "lasting"]
+    assert lives == ["opened", "closed"]
 
 
 async def test_one_that_there_is_not_keeps_the_server_from_starting(repository: Path) -> None:

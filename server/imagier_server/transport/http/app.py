@@ -22,6 +22,7 @@ from imagier_server.logs import logger
 from imagier_server.transport.http import accounts, connect, openapi, probes, problems, reference_page, v1
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint, Facade, Refuse
+from imagier_server.transport.http.routes import ProgramRoute, check_paths, laid_out
 
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _GONE = "imagier.gone"
@@ -29,15 +30,17 @@ _GONE = "imagier.gone"
 OURS = (*v1.ENDPOINTS, *accounts.ENDPOINTS, *openapi.ENDPOINTS, *reference_page.ENDPOINTS, *probes.ENDPOINTS)
 
 
-def application(door: Door, facades: Sequence[Facade], origins: Sequence[str], files: Iterable[Route] = ()) -> ASGIApp:
-    """The app. `origins`: whose pages may call it from a browser (CORS). `files`: the routes of our own page."""
-    routes = [
-        *files,
-        *_routes(door, OURS, problems.refuse),
-        *_routes(door, connect.endpoints(), connect.refuse),
-    ]
+def application(door: Door, facades: Sequence[Facade], origins: Sequence[str], files: Sequence[Route] = ()) -> ASGIApp:
+    """The app. `origins`: whose pages may call it from a browser (CORS). `files`: the routes of our own page.
+
+    Raises `PathConflictError`.
+    """
+    served = {facade.name: tuple(laid_out(facade.prefix, facade.endpoints)) for facade in facades}
+    check_paths({"Imagier": OURS, **served}, files)
+    routes = [*_routes(door, OURS, problems.refuse), *_routes(door, connect.endpoints(), connect.refuse)]
     for facade in facades:
-        routes += _routes(door, facade.endpoints, facade.refuse)
+        routes += _routes(door, served[facade.name], facade.refuse)
+    routes += files  # behind what is for programs only at the page's own path
     cors = Middleware(
         CORSMiddleware,
         allow_origins=origins,
@@ -56,7 +59,8 @@ def application(door: Door, facades: Sequence[Facade], origins: Sequence[str], f
 
 def _routes(door: Door, endpoints: Iterable[Endpoint], refuse: Refuse) -> Iterable[Route]:
     for endpoint in endpoints:
-        yield Route(endpoint.path, _guarded(endpoint, door, refuse), methods=list(endpoint.methods))
+        kind = Route if endpoint.browsers else ProgramRoute
+        yield kind(endpoint.path, _guarded(endpoint, door, refuse), methods=list(endpoint.methods))
 
 
 def _guarded(endpoint: Endpoint, door: Door, refuse: Refuse) -> Callable[[Request], object]:

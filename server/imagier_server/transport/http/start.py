@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 
 from imagier_server import endpoints
@@ -19,6 +20,7 @@ from imagier_server.transport.http.app import application
 from imagier_server.transport.http.bodies import BodyReader
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades import registry
+from imagier_server.transport.http.facades.facade import Facade
 from imagier_server.transport.http.fetching import Fetcher
 from imagier_server.transport.http.server import listening
 
@@ -42,20 +44,33 @@ def taken(settings: Settings) -> Iterator[list[socket.socket]]:
 async def opened(
     gateway: Gateway, sockets: Sequence[socket.socket], certificates: Certificates | None, settings: Settings
 ) -> AsyncIterator[str]:
-    """Serve on the sockets of `taken` until the block ends; yield the address."""
+    """Serve on the sockets of `taken` until the block ends; yield the address. Raises `PathConflictError`."""
     arriving = Bodies(settings.receive_bytes)
     bodies = BodyReader(gateway.receiving, arriving, settings.receive_seconds, gateway.metrics)
-    app = application(
-        Door(gateway, bodies, settings.max_image_bytes, _fetcher(gateway, arriving, settings)),
-        (*registry.enabled(settings.http_facades), *((probes.METRICS,) if settings.http_metrics else ())),
-        [origin.strip() for origin in (settings.http_origins or "").split(",") if origin.strip()],
-        page.routes(_grpc_port(settings)) if settings.http_page else (),
-    )
+    door = Door(gateway, bodies, settings.max_image_bytes, _fetcher(gateway, arriving, settings))
     port = settings.http_port
     if sockets[0].family != socket.AF_UNIX:
         port = sockets[0].getsockname()[1]
-    async with listening(app, sockets, settings.connections, certificates.context() if certificates else None):
+    async with AsyncExitStack() as stack:
+        app = application(
+            door,
+            [
+                *[await _opened(facade, door, settings, stack) for facade in registry.enabled(settings.http_facades)],
+                *((probes.METRICS,) if settings.http_metrics else ()),
+            ],
+            [origin.strip() for origin in (settings.http_origins or "").split(",") if origin.strip()],
+            page.routes(_grpc_port(settings)) if settings.http_page else (),
+        )
+        tls = certificates.context() if certificates else None
+        await stack.enter_async_context(listening(app, sockets, settings.connections, tls))
         yield endpoints.joined(_host(settings), port)
+
+
+async def _opened(facade: Facade, door: Door, settings: Settings, stack: AsyncExitStack) -> Facade:
+    if facade.opened is None:
+        return facade
+    own = await stack.enter_async_context(facade.opened(door, settings))
+    return replace(facade, endpoints=(*facade.endpoints, *own))
 
 
 def _grpc_port(settings: Settings) -> int | None:

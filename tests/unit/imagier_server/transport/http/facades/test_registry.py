@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from imagier_server.settings import Settings
 from imagier_server.transport.http.facades import registry
 from imagier_server.transport.http.facades.facade import Facade
 from imagier_server.transport.http.problems import refuse
@@ -23,3 +24,8 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_name_is_there_once() -> None:
     names = [facade.name for facade in registry.BUILT_IN]
     assert len(names) == len(set(names))
+
+
+def test_what_is_on_unless_the_setting_says_otherwise() -> None:
+    names = [facade.name for facade in registry.enabled(Settings().http_facades)]
+    assert names == ["openai", "ollama", "photoprism"]
