@@ -196,7 +196,7 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
                 Services(service, AccountService(accounting)),
                 ready,
                 draining.idle,
-                Incoming(receiving, settings.receive_seconds, metrics, credentials),
+                Incoming(receiving, settings.receive_seconds, metrics, credentials, pipeline.knock),
                 settings,
                 certificates,
             )

@@ -81,6 +81,15 @@ class Pipeline:
     repeats: Repeats = field(default_factory=Repeats)
     signer: Signer | None = None
 
+    def knock(self, call: CallContext) -> None:
+        """Refuse a call before its picture is read, which costs more than to refuse it. Raises `OverloadedError`.
+
+        A retry is let in: its first try may still run.
+        """
+        if not call.idempotency_key:
+            with self.recorder.unread(call):
+                self.admission.knock(call)
+
     async def annotate(
         self, request: AnnotateRequest, call: CallContext, admitted: Callable[[], None] = lambda: None
     ) -> Annotation:

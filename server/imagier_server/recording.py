@@ -85,6 +85,16 @@ class Recorder:
             yield record
 
     @contextmanager
+    def unread(self, call: CallContext) -> Iterator[None]:
+        """Record a call that the block may refuse before its request is read: its tasks are not known."""
+        timings = Timings()
+        try:
+            yield
+        except ImagierError as error:
+            self._metrics.count_picture(call, error.code.value, timings)
+            raise
+
+    @contextmanager
     def keywords(self, call: CallContext) -> Iterator[None]:
         """Record the call that the block answers. Unexpected exceptions become `InternalError`."""
         count = self._metrics.keyword_requests

@@ -127,7 +127,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.draining = Draining()
         self.limits = Limits(self.room, 1000, self.draining, self.metrics)
-        self.admission = Admission((self.draining.stage, largest(100), self.limits.stage))
+        self.admission = Admission((self.draining.stage, largest(100), self.limits.stage), self.limits.knock)
         self.recorder = Recorder(self.metrics)
         tasks = (
             ScriptedTask("tags", 0.25, Tags(())),

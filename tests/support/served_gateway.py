@@ -41,7 +41,9 @@ async def served(
     log: Path,
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> AsyncIterator[Served]:
+    """`within`: a command that becomes the one after it."""
     ready, says = os.pipe()
     flags = [
         *("--engine", f"127.0.0.1:{engine_port}", "--model-repository", str(repository), "--port", "0"),
@@ -49,7 +51,7 @@ async def served(
     ]
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", SERVE, *flags),
+            *(*within, sys.executable, "-c", SERVE, *flags),
             stdin=asyncio.subprocess.PIPE,
             pass_fds=(says,),
             stderr=file,

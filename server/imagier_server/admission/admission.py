@@ -52,8 +52,13 @@ Stage = Callable[[Work, CallContext, Receipt], AbstractAsyncContextManager[None]
 class Admission:
     """The stages of one server."""
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    def __init__(self, stages: Sequence[Stage], knock: Callable[[CallContext], None] = lambda _: None) -> None:
         self._stages = stages
+        self._knock = knock
+
+    def knock(self, call: CallContext) -> None:
+        """Raise `OverloadedError` if work of this call would be refused now, whatever it is."""
+        self._knock(call)
 
     @asynccontextmanager
     async def admit(self, work: Work, call: CallContext) -> AsyncIterator[Receipt]:

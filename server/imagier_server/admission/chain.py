@@ -43,4 +43,4 @@ async def chain(
         quotas = Quotas(of_keys, settings.quota_total_pictures, Windows(metrics, store))
         size = largest(settings.max_image_bytes)
         stages = (draining.stage, scopes, size, limits.stage, estimates.stage, *credit, quotas.stage)
-        yield Admission(stages), pace
+        yield Admission(stages, limits.knock), pace

@@ -86,6 +86,15 @@ class Limits:
         with place:
             yield
 
+    def knock(self, call: CallContext) -> None:
+        """Refuse a call before its picture is read, if there is room for none. Raises `OverloadedError`."""
+        if self._draining.begun:  # which is another error, of a later stage
+            return
+        if self._count >= self._pictures:
+            raise self._refused(call.caller, Full.PICTURES)
+        if not self._shares[0].fits(call.caller, 1):
+            raise self._refused(call.caller, Full.CALLER)
+
     def enter(self, size: int, caller: Caller = ANYBODY, holder: Holder = NO_LIMIT) -> Permit:
         """Take a permit for a picture file of `size` bytes. Raises `OverloadedError` or `QuotaError` at once."""
         asked = _Asked(size, caller, holder)

@@ -7,6 +7,7 @@ and file in; size out; scale in; pixels or a refusal out. Nothing is unpickled, 
 
 from __future__ import annotations
 
+import os
 import signal
 import struct
 import sys
@@ -22,6 +23,8 @@ CONFINEMENT = struct.Struct("!B?")
 """Landlock's version, and whether system calls are filtered."""
 SIZE = struct.Struct("!II")
 SCALE = struct.Struct("!d")
+NICENESS = 5
+"""Behind the gateway, which takes up calls meanwhile, and beside Triton (embedded/launcher.py)."""
 # The first byte of an answer.
 HEADER, PIXELS, REFUSED, TOO_LARGE, BROKEN = b"h", b"p", b"r", b"t", b"b"
 
@@ -60,6 +63,7 @@ def main() -> None:
     # A terminal and systemd signal every process; the gateway drains first, and then ends its decoders itself.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    os.nice(NICENESS)
     descriptor, memory, pixels, side = (int(argument) for argument in sys.argv[1:])
     connection = Connection(descriptor)
     limit(memory)

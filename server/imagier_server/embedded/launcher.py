@@ -28,6 +28,9 @@ NUMBER, ARCHITECTURE = 0, 4
 SYSTEM_CALLS = {"x86_64": (0xC000003E, 317, 91), "aarch64": (0xC00000B7, 277, 52)}
 
 CORE_BYTES = 1  # no core dump; imagier_server/rights.py says why it is not 0
+# Triton's threads take every core for milliseconds at a time. Behind them, the gateway's event loop takes up a third as many calls
+# of a burst as before them (benchmarks/overload.py). Not more: other programs would starve Triton in turn.
+NICENESS = 5
 GRACE_SECONDS = 15  # from the starter's end to Triton's; a little longer than Triton's own --exit-timeout-secs
 
 
@@ -37,6 +40,7 @@ def launch(starter: int, folder: str, lock: int, command: list[str]) -> None:
     A process of its own, because code between fork and exec of a process with threads may deadlock.
     """
     keep_private()
+    os.nice(NICENESS)
     # Asked before the fork: the parent of a guard that runs late may be process 1, and killpg(1) kills everything.
     triton = os.getpid()
     ends = os.pidfd_open(starter), os.pidfd_open(triton)

@@ -18,6 +18,7 @@ WORDS_BYTES = 1 << 20
 """Maximum bytes of a request besides the picture."""
 
 SERVICE = annotator_pb2.DESCRIPTOR.services_by_name["AnnotatorService"]
+SINGLE = f"/{SERVICE.full_name}/Annotate"
 STREAM = f"/{SERVICE.full_name}/AnnotateStream"
 _IMAGE = annotator_pb2.AnnotateRequest.DESCRIPTOR.fields_by_name["image"].number
 REQUEST = annotator_pb2.AnnotateStreamRequest.DESCRIPTOR.fields_by_name["request"].number

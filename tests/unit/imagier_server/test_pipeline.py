@@ -111,6 +111,18 @@ async def test_without_room_nothing_is_decoded(bench: Bench) -> None:
     await bench.pipeline.annotate(both(), call())
 
 
+async def test_without_room_a_call_is_refused_and_counted_before_its_picture_is_read(bench: Bench) -> None:
+    bench.pipeline.knock(call())
+    places = [bench.limits.enter(1) for _ in range(4)]
+    with pytest.raises(OverloadedError):
+        bench.pipeline.knock(call())
+    assert bench.value("imagier_requests_total", transport="grpc", lane="interactive", code="exhausted") == 1
+    bench.pipeline.knock(replace(call(), idempotency_key="a retry"))  # its first try may be one of the four
+    places[0].leave()
+    bench.pipeline.knock(call())
+    assert bench.value("imagier_requests_total", transport="grpc", lane="interactive", code="exhausted") == 1
+
+
 async def test_a_deadline_already_past_starts_nothing(bench: Bench) -> None:
     with pytest.raises(DeadlineError):
         await bench.pipeline.annotate(both(), call(seconds=-0.1))

@@ -14,13 +14,13 @@ from imagier.v1 import annotator_pb2
 
 from imagier_server.admission.receiving import Receiving
 from imagier_server.admission.unfinished import Arriving
-from imagier_server.call import Caller
+from imagier_server.call import CallContext, Caller, Lane
 from imagier_server.errors import ImagierError, MalformedRequestError, WordyRequestError
 from imagier_server.metrics import Metrics
 from imagier_server.settings import Settings
 from imagier_server.transport.credentials import Credentials
-from imagier_server.transport.grpc.calls import identified
-from imagier_server.transport.parsing import REQUEST, SERVICE, STREAM, WORDS_BYTES, parsed
+from imagier_server.transport.grpc.calls import call_of, identified
+from imagier_server.transport.parsing import REQUEST, SERVICE, SINGLE, STREAM, WORDS_BYTES, parsed
 from imagier_server.transport.status import abort
 from imagier_server.transport.wire import WireError
 from imagier_server.transport.wire import text as wire_text
@@ -54,15 +54,24 @@ class Refused:
 
 
 class Incoming:
-    """Wraps a method's handler so that we, not gRPC, read and parse its messages. A unary request has `seconds` to arrive."""
+    """Wraps a method's handler so that we, not gRPC, read and parse its messages. A unary request has `seconds` to arrive.
+
+    `knock` refuses a call of `Annotate` whose picture is not read yet.
+    """
 
     def __init__(
-        self, receiving: Receiving, seconds: float, metrics: Metrics, credentials: Credentials = _NOBODY
+        self,
+        receiving: Receiving,
+        seconds: float,
+        metrics: Metrics,
+        credentials: Credentials = _NOBODY,
+        knock: Callable[[CallContext], None] = lambda _: None,
     ) -> None:
         self._receiving = receiving
         self._seconds = seconds
         self._metrics = metrics
         self._credentials = credentials
+        self._knock = knock
 
     def read_by_us(self, method: str, handler: Any) -> Any:
         """The handler for gRPC, always a stream of bytes: only streams are not read ahead."""
@@ -90,6 +99,8 @@ class Incoming:
         # Health checks. Reflection's streams always wait for the next message.
         small = not ours and not handler.request_streaming
         who = partial(identified, self._credentials if ours else _NOBODY)
+        if method == SINGLE:
+            who = partial(self._let_in, who)
         if handler.unary_unary:
             return grpc.stream_unary_rpc_method_handler(
                 self._unary(handler.unary_unary, one, who, small), response_serializer=handler.response_serializer
@@ -107,6 +118,11 @@ class Incoming:
         except MalformedRequestError as error:
             self._metrics.refused_calls.labels(error.reason).inc()
             raise
+
+    async def _let_in(self, who: Who, context: Any) -> Caller:
+        caller = await who(context)
+        self._knock(call_of(context, Lane.INTERACTIVE))
+        return caller
 
     def _unary(self, behaviour: Behaviour, read: Behaviour, who: Who, small: bool) -> Behaviour:
         async def message(context: Any) -> Any:

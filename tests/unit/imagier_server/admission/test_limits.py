@@ -8,7 +8,7 @@ from imagier_server.admission.draining import Draining
 from imagier_server.admission.holdings import Holder
 from imagier_server.admission.limits import Demand, Limits, Permit
 from imagier_server.admission.pace import Pace
-from imagier_server.call import Caller
+from imagier_server.call import CallContext, Caller, Lane, Transport
 from imagier_server.errors import DrainingError, OverloadedError, QuotaError
 from imagier_server.metrics import Metrics
 
@@ -56,6 +56,31 @@ def test_a_file_larger_than_all_the_room_still_comes_in_alone() -> None:
     room = limits(total=10)
     with room.enter(50), pytest.raises(OverloadedError):
         room.enter(1)
+
+
+def test_a_call_is_refused_before_its_picture_comes_only_if_none_would_fit() -> None:
+    room, one = limits(pictures=2), CallContext(Transport.GRPC, Lane.INTERACTIVE, Caller("one", "1"))
+    other = CallContext(Transport.GRPC, Lane.INTERACTIVE, Caller("other", "2"))
+    room.knock(one)
+    first = room.enter(1, one.caller)
+    room.knock(other)
+    with pytest.raises(OverloadedError) as refused:
+        room.knock(one)  # its share
+    assert (refused.value.cause, refused.value.used_up) == ("CALLER_FULL", "caller:in_flight")
+    assert refused.value.retry_after is not None
+    with room.enter(1, other.caller), pytest.raises(OverloadedError) as refused:
+        room.knock(CallContext(Transport.GRPC, Lane.INTERACTIVE, Caller("third", "3")))
+    assert (refused.value.cause, refused.value.used_up) == ("PICTURES_FULL", "server:in_flight")
+    first.leave()
+    room.knock(one)
+
+
+def test_a_server_that_drains_refuses_nobody_as_full() -> None:
+    draining = Draining()
+    room = Limits(1, 100, draining, Metrics())
+    room.enter(1)
+    draining.begin()
+    room.knock(CallContext(Transport.GRPC, Lane.INTERACTIVE))
 
 
 def test_leaving_twice_frees_one_place_only() -> None:

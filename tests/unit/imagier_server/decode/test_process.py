@@ -211,3 +211,12 @@ sys.stdin.read()
 def test_confinement_is_told_once(start: Starter) -> None:
     decoder = start(GREETING + "connection.close()")
     assert decoder.confinement() == decoder.confinement() == Confinement(1, True)
+
+
+def test_a_decoder_comes_after_the_gateway_for_the_cores() -> None:
+    decoder = DecoderProcess(Caps(1000, 100), 1 << 30)
+    try:
+        decoder.confinement()  # it is running
+        assert psutil.Process(decoder.pid).nice() == min(os.nice(0) + worker.NICENESS, 19)
+    finally:
+        decoder.stop()

@@ -41,6 +41,21 @@ def test_a_guard_that_runs_late_knows_its_triton() -> None:
     assert group == triton.pid
 
 
+def test_triton_comes_after_the_gateway_for_the_cores() -> None:
+    alone = textwrap.dedent("""
+        import importlib.util, os, sys
+
+        spec = importlib.util.spec_from_file_location("launcher", sys.argv[1])
+        launcher = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(launcher)
+        launcher.guard = lambda *_: None
+        launcher.launch(os.getppid(), "no folder", os.dup(0), ["/usr/bin/nice"])
+    """)
+    command = [sys.executable, "-c", alone, launcher.__file__]
+    said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+    assert int(said) == min(os.nice(0) + launcher.NICENESS, 19)
+
+
 # Boost makes shared memory so: whatever the mask, fchmod(2) opens it to all.
 KEPT_PRIVATE = textwrap.dedent("""
     import importlib.util, os, resource, subprocess, sys
