@@ -53,6 +53,7 @@ from imagier_server.streams import Streams
 from imagier_server.tasks import registry
 from imagier_server.tasks.tags.keywords import Keywords
 from imagier_server.tasks.task import Task
+from imagier_server.text_embedding import TextEmbedder
 from imagier_server.transport.certificates import Certificates
 from imagier_server.transport.credentials import Credentials
 from imagier_server.transport.gateway import Gateway
@@ -172,12 +173,13 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
             signer=signer,
         )
         keywords = KeywordMatching(Keywords.of_repository(settings.model_repository), admission, recorder, threads)
+        texts = TextEmbedder(pipeline)
         accounting = Accounting(ledger, prices)
         trace = tracing.parent if tracing else nullcontext
         current = partial(_current, tasks, models, engines, prices, signer, settings)
         ready = partial(_ready, engines, models)
         service = AnnotatorService(
-            pipeline, Streams(pipeline, draining, settings.stream_in_flight), keywords, current, trace
+            pipeline, Streams(pipeline, draining, settings.stream_in_flight), keywords, texts, current, trace
         )
         # Wait for the first health checks, or early callers would be told that there is no engine.
         with suppress(TimeoutError):
@@ -187,7 +189,7 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
         stack.push_async_callback(receiving.close)
         credentials = Credentials(keyring)
         gateway = Gateway(
-            pipeline, keywords, accounting, current, ready, credentials, receiving, draining, metrics, trace
+            pipeline, keywords, texts, accounting, current, ready, credentials, receiving, draining, metrics, trace
         )
         # Stopped after gRPC, whose end awaits all work in flight: until then it refuses new work with a hint.
         http_address = await _http(stack, http_sockets, gateway, certificates, settings)

@@ -71,6 +71,11 @@ class Metrics:
             "keyword_requests", "MatchKeywords calls, by transport and code.", "transport", "code"
         )
 
+        self.text_requests = self._counter(
+            "text_requests", "EmbedText calls, by transport and code.", "transport", "code"
+        )
+        self.texts = self._counter("texts", "Texts embedded.")
+
         self.tasks = self._counter(
             "tasks",
             "Tasks requested, by code; a picture that fails as a whole counts for each of its tasks.",
@@ -202,6 +207,7 @@ class Metrics:
             (self.requests, Transport, lanes, CODES),
             (self.request_seconds, lanes),
             (self.keyword_requests, Transport, CODES),
+            (self.text_requests, Transport, CODES),
             (self.tasks, tasks, CODES),
             (self.task_seconds, tasks, Outcome),
             (self.task_failures, tasks, reasons),

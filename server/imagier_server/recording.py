@@ -101,6 +101,18 @@ class Recorder:
         with _ended("keywords failed", call, lambda end: count.labels(call.transport, end.code).inc()):
             yield
 
+    @contextmanager
+    def texts(self, number: int, call: CallContext) -> Iterator[None]:
+        """Record the call that the block answers with the vectors of texts. Unexpected exceptions become `InternalError`."""
+
+        def write(end: End) -> None:
+            self._metrics.text_requests.labels(call.transport, end.code).inc()
+            if end is ANSWERED:
+                self._metrics.texts.inc(number)
+
+        with _ended("texts failed", call, write):
+            yield
+
     def _write(self, request: AnnotateRequest, call: CallContext, record: Record, end: End) -> None:
         if _not_taken(call, record, end):
             return

@@ -12,7 +12,7 @@ import numpy as np
 from imagier_server.model_lock import LOCK_NAME, write_lock_text
 from imagier_server.tasks import registry
 
-from support import made_captioner
+from support import made_captioner, made_embedder
 from support.fake_triton import FakeTriton, locked, response
 
 TAGGER_ASSETS = Path(__file__).parents[2] / "model_repository" / "tagger" / "assets"
@@ -28,12 +28,13 @@ def write_repository(folder: Path) -> Path:
     charset.parent.mkdir(parents=True)
     charset.write_text("a\nb\n", encoding="utf-8")
     made_captioner.write_assets(folder / "captioner" / "assets")
+    made_embedder.write_assets(folder / "text_embedder" / "assets", LOCKED["tagger"].source_digest)
     (folder / LOCK_NAME).write_text(write_lock_text(LOCKED), encoding="utf-8")
     return folder
 
 
 def scripted_triton() -> FakeTriton:
-    """Sees a tabby in every picture, and no text; says what a cat does."""
+    """Sees a tabby in every picture, and no text; says what a cat does, and counts the words of texts."""
     scores = np.full((1, 1000), 0.1 / 999, np.float32)
     scores[0, TABBY] = 0.9
 
@@ -47,4 +48,9 @@ def scripted_triton() -> FakeTriton:
     async def caption(request: Any, context: Any) -> Any:
         return response(**made_captioner.said("a photo of a brown cat standing on a rock", "a cat in a hat"))
 
-    return FakeTriton(LOCKED, set(ROLES), {"tagger": tag, "text_detector": detect, "captioner": caption})
+    async def embed(request: Any, context: Any) -> Any:
+        tokens = np.frombuffer(request.raw_input_contents[0], np.int64).reshape(tuple(request.inputs[0].shape))
+        return response(vector=made_embedder.embedded(tokens))
+
+    behaviours = {"tagger": tag, "text_detector": detect, "captioner": caption, "text_embedder": embed}
+    return FakeTriton(LOCKED, set(ROLES), behaviours)

@@ -9,6 +9,7 @@ from imagier_client.errors import (
     ClientStateError,
     CreditsError,
     DeadlineError,
+    DifferentSpaceError,
     ExhaustedError,
     ForbiddenError,
     ImageTooLargeError,
@@ -38,11 +39,14 @@ from imagier_client.messages import (
 from imagier_client.receipts import ModelReceipt, Receipt, ReceiptError, ReceiptKey, SignedReceipt, TaskReceipt
 from imagier_client.retry import RetryPolicy
 from imagier_client.tasks.caption import Caption, CaptionCandidate, CaptionResult
+from imagier_client.tasks.embedding import Embedding, EmbeddingResult
 from imagier_client.tasks.ocr import Ocr, OcrResult, TextLine, TextWord
 from imagier_client.tasks.shown import Keyword, Line, Point, Polygon, Section
 from imagier_client.tasks.tags import Tag, TagParent, Tags, TagsResult
 from imagier_client.tasks.task import ModelReference, Task, TaskOptions, TaskResult
+from imagier_client.texts import TextVectors
 from imagier_client.tls import tls
+from imagier_client.vectors import Vector, VectorSpace, ranked
 from imagier_client.window import Waiting
 
 __version__ = "0.1.0"
@@ -61,6 +65,9 @@ __all__ = [
     "CreditsError",
     "DailyUsage",
     "DeadlineError",
+    "DifferentSpaceError",
+    "Embedding",
+    "EmbeddingResult",
     "ExhaustedError",
     "ForbiddenError",
     "ImageTooLargeError",
@@ -104,11 +111,15 @@ __all__ = [
     "TaskReceipt",
     "TaskResult",
     "TextLine",
+    "TextVectors",
     "TextWord",
     "Timings",
     "UnavailableError",
     "UnreadableFileError",
     "UnsupportedError",
+    "Vector",
+    "VectorSpace",
     "Waiting",
+    "ranked",
     "tls",
 ]

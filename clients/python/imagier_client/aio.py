@@ -5,40 +5,34 @@ from __future__ import annotations
 
 # ruff: noqa: ASYNC109 - a gRPC deadline goes to the server; asyncio.timeout would not
 import asyncio
-import os
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import Any, TypeVar
 
-import grpc
-import grpc.aio
-from imagier.v1 import account_pb2, account_pb2_grpc, annotator_pb2, annotator_pb2_grpc, catalog_pb2
+from imagier.v1 import account_pb2, annotator_pb2
 from imagier.v1.keywords_pb2 import MatchKeywordsRequest, MatchKeywordsResponse
 
 from imagier_client import account
 from imagier_client.account import Balance, DailyUsage, Quote
+from imagier_client.aio_connection import AsyncConnection
 from imagier_client.aio_stream import Source, Stream, first, read_image_aside
 from imagier_client.arguments import iterable, positive, seconds, strings
-from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, PATIENT, endpoint, expect_serving
-from imagier_client.codec import about, about_each, decode_annotation, decode_catalog, encode_request
-from imagier_client.errors import FORKED, ClientStateError, DeadlineError, ImagierClientError
+from imagier_client.channel import HEALTH_METHOD, HEALTH_REQUEST, PATIENT, expect_serving
+from imagier_client.codec import about, about_each, decode_annotation, encode_request
+from imagier_client.errors import DeadlineError
 from imagier_client.keywords import KeywordMatches, decode_keywords, encode_keywords
-from imagier_client.messages import Annotation, Catalog, Limits
+from imagier_client.messages import Annotation, Catalog
 from imagier_client.reading import Image
-from imagier_client.retry import Attempts, RetryPolicy, silence
+from imagier_client.retry import silence
 from imagier_client.tasks.task import TaskOptions
-from imagier_client.window import Answer, Waiting, Window
-
-if TYPE_CHECKING:
-    from imagier.v1.account_pb2_grpc import AccountServiceAsyncStub
-    from imagier.v1.annotator_pb2_grpc import AnnotatorServiceAsyncStub
+from imagier_client.texts import TextVectors, decode_texts, encode_texts
+from imagier_client.window import Answer, Window
 
 K = TypeVar("K")
-T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncConnection):
     """Talks to Imagier over one channel, from one event loop. Use it as `async with AsyncClient("host:port") as client`.
 
     Several servers, each call to the next: a name that has an address for each, or "IP:PORT,IP:PORT".
@@ -46,44 +40,6 @@ class AsyncClient:
     `on_wait` is called when annotate_many has to wait for the server; an exception that it raises ends the run.
     Every method raises ImagierClientError, and no error of gRPC.
     """
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        timeout: float | None = 60.0,
-        credentials: grpc.ChannelCredentials | None = None,
-        key: str | None = None,
-        retry: RetryPolicy | None = None,
-        on_wait: Callable[[Waiting], object] | None = None,
-    ) -> None:
-        self._endpoint = endpoint(target)
-        self._timeout = seconds(timeout)
-        self._metadata = account.metadata(key)
-        self._credentials = credentials
-        self._retry = retry or RetryPolicy()
-        self._on_wait = on_wait
-        self._limits: Limits | None = None
-        self._sleep = asyncio.sleep
-        self._channel: grpc.aio.Channel | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._pid: int
-        self._closed = False
-
-    async def __aenter__(self) -> Self:
-        self._closed = False
-        self._connect()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Closes the channel. Calls in flight fail."""
-        self._closed = True
-        channel, self._channel = self._channel, None
-        if channel is not None and self._pid == os.getpid() and not self._loop.is_closed():
-            await channel.close(None)
 
     async def annotate(
         self,
@@ -158,6 +114,27 @@ class AsyncClient:
             replies.append(await self._call(ask, attempts))
         return decode_keywords(replies, languages)
 
+    async def embed_text(
+        self,
+        texts: Iterable[str],
+        *,
+        languages: Sequence[str] = (),
+        encoding: str = "float32",
+        timeout: float | None = None,
+    ) -> TextVectors:
+        """Turns texts into vectors that can be compared with those of pictures (`Embedding`).
+
+        Takes any number of texts, and makes as many calls as that needs. `languages` of the texts, if known. `encoding`:
+        "float32", "float16", "int8" or "bits". `timeout` covers all calls together. Raises InvalidRequestError for an empty or long
+        text, UnsupportedError if the server has no such model.
+        """
+        attempts, once = self._attempts(timeout), account.charged_once(self._metadata)
+        replies = []
+        for request in encode_texts(texts, languages, encoding):
+            ask = partial(self._stub.EmbedText, request, metadata=once)
+            replies.append(await self._call(lambda left, ask=ask: ask(timeout=left), attempts))  # type: ignore[misc]
+        return decode_texts(replies)
+
     async def catalog(self, *, timeout: float | None = None) -> Catalog:
         """Fetches what the server can do now: tasks, options, models with their terms, languages, limits, formats."""
         return await self._catalog(self._attempts(timeout))
@@ -224,74 +201,6 @@ class AsyncClient:
         finally:
             await source.close()
             await stream.close()
-
-    @property
-    def _stub(self) -> AnnotatorServiceAsyncStub:
-        self._connect()
-        return self._made_stub
-
-    @property
-    def _accounts(self) -> AccountServiceAsyncStub:
-        return cast("AccountServiceAsyncStub", account_pb2_grpc.AccountServiceStub(self._connect()))
-
-    def _connect(self) -> grpc.aio.Channel:
-        """The channel. It belongs to the running event loop, so it is made here and not in the constructor."""
-        loop = asyncio.get_running_loop()
-        if self._closed:
-            raise ClientStateError("this client is closed")
-        if self._channel is not None:
-            if self._pid != os.getpid():
-                raise ClientStateError(FORKED)
-            if self._loop is loop:
-                return self._channel
-            if not self._loop.is_closed():
-                raise ClientStateError("this client belongs to another event loop: make one in each")
-        self._loop, self._pid = loop, os.getpid()
-        self._limits_lock = asyncio.Lock()
-        self._channel = (
-            grpc.aio.secure_channel(self._endpoint.uri, self._credentials, options=self._endpoint.options)
-            if self._credentials
-            else grpc.aio.insecure_channel(self._endpoint.uri, options=self._endpoint.options)
-        )
-        self._made_stub = cast("AnnotatorServiceAsyncStub", annotator_pb2_grpc.AnnotatorServiceStub(self._channel))
-        return self._channel
-
-    def _attempts(self, timeout: float | None, policy: RetryPolicy | None = None) -> Attempts:
-        return Attempts(policy or self._retry, self._timeout if timeout is None else seconds(timeout))
-
-    async def _call(self, method: Callable[[float | None], Awaitable[T]], attempts: Attempts) -> T:
-        while True:
-            try:
-                return await method(attempts.remaining())
-            except grpc.aio.AioRpcError as error:
-                delay = attempts.failed(self._endpoint.failure(error))
-            except ImagierClientError as error:
-                delay = attempts.failed(error)
-            await self._sleep(delay)
-
-    async def _catalog(self, attempts: Attempts) -> Catalog:
-        request = catalog_pb2.GetCatalogRequest()
-        catalog = decode_catalog(
-            await self._call(
-                lambda left: self._stub.GetCatalog(request, timeout=left, metadata=self._metadata), attempts
-            )
-        )
-        self._limits = catalog.limits
-        return catalog
-
-    async def _known_limits(self, attempts: Attempts) -> Limits:
-        self._connect()
-        if self._limits is None:
-            try:
-                async with asyncio.timeout(attempts.remaining()):
-                    await self._limits_lock.acquire()
-            except TimeoutError:
-                raise DeadlineError("the server's catalogue does not come") from None
-            try:
-                return self._limits or (await self._catalog(attempts)).limits
-            finally:
-                self._limits_lock.release()
-        return self._limits
 
 
 def _sooner(*times: float | None) -> float | None:

@@ -32,6 +32,7 @@ from imagier_client.messages import Annotation, Catalog, Limits
 from imagier_client.reading import Image, read_image
 from imagier_client.retry import Attempts, RetryPolicy, silence
 from imagier_client.tasks.task import TaskOptions
+from imagier_client.texts import TextVectors, decode_texts, encode_texts
 from imagier_client.window import Answer, Waiting, Window
 
 K = TypeVar("K")
@@ -142,6 +143,23 @@ class Client:
             for request in encode_keywords(keywords, languages, keyword_languages)
         ]
         return decode_keywords(replies, languages)
+
+    def embed_text(
+        self,
+        texts: Iterable[str],
+        *,
+        languages: Sequence[str] = (),
+        encoding: str = "float32",
+        timeout: float | None = None,
+    ) -> TextVectors:
+        """Does what AsyncClient.embed_text does."""
+        attempts, once = self._attempts(timeout), account.charged_once(self._metadata)
+        embed = partial(self._stub.EmbedText, metadata=once)
+        replies = [
+            self._call(lambda left, request=request: embed(request, timeout=left), attempts)  # type: ignore[misc]
+            for request in encode_texts(texts, languages, encoding)
+        ]
+        return decode_texts(replies)
 
     def catalog(self, *, timeout: float | None = None) -> Catalog:
         """Does what AsyncClient.catalog does."""

@@ -153,6 +153,13 @@ class ServerFaultError(ImagierClientError):
     reason = "INTERNAL"
 
 
+class DifferentSpaceError(ImagierClientError):
+    """Vectors of two models were to be compared, which says nothing: make both with the same one. Permanent."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "DIFFERENT_SPACE"
+
+
 class ClientStateError(ImagierClientError):
     """This client cannot be used here: it is closed, or belongs to another event loop or another process. Permanent."""
 

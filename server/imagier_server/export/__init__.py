@@ -112,7 +112,7 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
             from imagier_server.export.convert import convert  # noqa: PLC0415
             from imagier_server.export.verify import verify  # noqa: PLC0415
 
-            converted = convert(row, weights)
+            converted = convert(row, weights, repository)
             on_progress(f"{row.role}: {verify(row, weights, converted)}")
         except ModuleNotFoundError as error:
             raise ExportError(f"{error.name} is not installed; run: pip install 'imagier[{_extras(row)}]'") from error

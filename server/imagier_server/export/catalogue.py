@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from imagier_server.export.model_row import ModelRow
-from imagier_server.export.rows import caption, ocr, tags
+from imagier_server.export.rows import caption, embedding, ocr, tags
 
 _ROWS = (
     *tags.ROWS,
     *ocr.ROWS,
     *caption.ROWS,
+    *embedding.ROWS,
 )
 
 _ROLES = dict.fromkeys(row.role for row in _ROWS)

@@ -35,9 +35,9 @@ def named(function: str) -> Callable[..., Any]:
     return found
 
 
-def convert(row: ModelRow, weights: Path) -> Converted:
+def convert(row: ModelRow, weights: Path, repository: Path) -> Converted:
     """Convert the published `weights` of `row`; reproducible byte by byte. Raises `ExportError`."""
-    model, assets = named(row.convert)(weights)
+    model, assets = named(row.convert)(weights, *(repository / role for role in row.beside))
     denormals.flush(model)
     if left := denormals.remaining(model):
         raise ExportError(f"{row.role}: {left} denormal weights remain in the converted graph")

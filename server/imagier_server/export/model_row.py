@@ -91,6 +91,7 @@ class ModelRow:
     config.pbtxt, with every change of the graph that `convert` makes. `quality` holds published figures, not ours.
     `convert` and `verify` name functions, as module:function of this package: what makes the graph, and what compares it with its
     source.
+    `beside` are the roles of the repository whose folders `convert` gets, too.
     `languages` are BCP 47, of what the model reads; empty for a model without words.
     """
 
@@ -109,6 +110,7 @@ class ModelRow:
     convert: str
     verify: str
     languages: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:

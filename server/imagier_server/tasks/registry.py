@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from imagier_server.tasks.caption.task import CaptionTask
+from imagier_server.tasks.embedding.task import EmbeddingTask
 from imagier_server.tasks.ocr.task import OcrTask
 from imagier_server.tasks.tags.task import TagsTask
 from imagier_server.tasks.task import Task, TaskClass
@@ -20,6 +21,7 @@ BUILT_IN: tuple[TaskClass, ...] = (
     TagsTask,
     OcrTask,
     CaptionTask,
+    EmbeddingTask,
 )
 
 GROUP = "imagier.tasks"

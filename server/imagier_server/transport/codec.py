@@ -10,13 +10,13 @@ from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
-from imagier.v1 import annotator_pb2, keywords_pb2, model_pb2, timing_pb2
+from imagier.v1 import annotator_pb2, keywords_pb2, timing_pb2
 
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import AnnotateRequest, Annotation, TaskOutcome
 from imagier_server.tasks.tags.values import KeywordMatches, KeywordMeaning, MatchKind
 from imagier_server.timings import Stage, Timings
-from imagier_server.transport.codecs.codec import TaskCodec, first
+from imagier_server.transport.codecs.codec import TaskCodec, first, models
 from imagier_server.transport.codecs.registry import BUILT_IN, codecs
 from imagier_server.transport.codecs.tags import parents
 from imagier_server.transport.receipt import to_signed
@@ -72,7 +72,7 @@ def to_response(annotation: Annotation) -> annotator_pb2.AnnotateResponse:
     )
     for task, outcome in annotation.outcomes.items():
         codec = codecs()[task]
-        result = codec.result(status=_status(outcome), models=_models(outcome), cost=outcome.cost)
+        result = codec.result(status=_status(outcome), models=models(outcome), cost=outcome.cost)
         if outcome.error is None:
             codec.write(result, outcome.result, (annotation.width, annotation.height))
         if codec in BUILT_IN:
@@ -108,13 +108,6 @@ def _meaning(meaning: KeywordMeaning) -> keywords_pb2.KeywordMeaning:
 
 def _status(outcome: TaskOutcome) -> status_pb2.Status:
     return to_status(outcome.error) if outcome.error else status_pb2.Status()
-
-
-def _models(outcome: TaskOutcome) -> list[model_pb2.ModelReference]:
-    return [
-        model_pb2.ModelReference(name=model.name, version=model.version, research_only=model.research_only)
-        for model in outcome.models
-    ]
 
 
 def _timings(timings: Timings) -> timing_pb2.Timings:

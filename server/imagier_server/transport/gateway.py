@@ -15,6 +15,7 @@ from imagier_server.catalogue import Catalogue
 from imagier_server.keyword_matching import KeywordMatching
 from imagier_server.metrics import Metrics
 from imagier_server.pipeline import Pipeline
+from imagier_server.text_embedding import TextEmbedder
 from imagier_server.transport.credentials import Credentials
 
 
@@ -24,6 +25,7 @@ class Gateway:
 
     pipeline: Pipeline
     keywords: KeywordMatching
+    texts: TextEmbedder
     accounting: Accounting
     catalogue: Callable[[], Catalogue]
     ready: Callable[[], bool]

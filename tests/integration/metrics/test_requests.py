@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from imagier.v1 import annotator_pb2, keywords_pb2
+from imagier.v1 import annotator_pb2, embedding_pb2, keywords_pb2
 from support.fake_triton import FakeTriton, never, refusing, serving
 from support.raw_http2 import connected
 from support.running_gateway import Gateway, gateway, picture, tags_and_text
@@ -131,6 +131,13 @@ async def test_keywords(small: Gateway, languages: list[str], code: str) -> None
     request = keywords_pb2.MatchKeywordsRequest(keywords=["dog"], languages=languages)
     expected = {f'imagier_keyword_requests_total{{code="{code}",transport="grpc"}}': 1}
     assert await moved(small, lambda: small.stub.MatchKeywords(request)) == expected
+
+
+@pytest.mark.parametrize(("texts", "code"), [(["cat", "dog"], "ok"), ([""], "invalid")])
+async def test_texts(small: Gateway, texts: list[str], code: str) -> None:
+    seen = await moved(small, lambda: small.stub.EmbedText(embedding_pb2.EmbedTextRequest(texts=texts)))
+    assert seen[f'imagier_text_requests_total{{code="{code}",transport="grpc"}}'] == 1
+    assert seen.get("imagier_texts_total", 0) == (len(texts) if code == "ok" else 0)
 
 
 async def test_what_is_no_request_yet(running: Gateway) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from imagier_client.tasks import caption, ocr, tags
+from imagier_client.tasks import caption, embedding, ocr, tags
 from imagier_client.tasks.shown import Keyword, Section
 from imagier_client.tasks.task import ResultOf, Task, TaskResult
 
@@ -27,6 +27,7 @@ class BuiltInResults:
     caption = ResultOf(caption.TASK)
     tags = ResultOf(tags.TASK)
     ocr = ResultOf(ocr.TASK)
+    embedding = ResultOf(embedding.TASK)
 
 
 BUILT_IN: tuple[Task[Any, Any], ...] = tuple(

@@ -9,8 +9,9 @@ from itertools import islice
 from typing import Any
 
 from google.protobuf.message import Message
+from imagier.v1 import model_pb2
 
-from imagier_server.messages import TaskOptions
+from imagier_server.messages import TaskOptions, TaskOutcome
 from imagier_server.transport.codecs.words import Words
 
 _MOST_WORDS = 10_000
@@ -41,3 +42,11 @@ def first(words: Iterable[str]) -> tuple[str, ...]:
 def unset(message: Any, field: str) -> Any:
     """The value of an optional scalar field, or None if it is not set."""
     return getattr(message, field) if message.HasField(field) else None
+
+
+def models(outcome: TaskOutcome) -> list[model_pb2.ModelReference]:
+    """The models behind an outcome."""
+    return [
+        model_pb2.ModelReference(name=model.name, version=model.version, research_only=model.research_only)
+        for model in outcome.models
+    ]

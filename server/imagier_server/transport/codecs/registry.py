@@ -9,13 +9,14 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 
 from imagier_server.tasks.registry import tasks
-from imagier_server.transport.codecs import caption, ocr, tags
+from imagier_server.transport.codecs import caption, embedding, ocr, tags
 from imagier_server.transport.codecs.codec import TaskCodec
 
 BUILT_IN = (
     tags.CODEC,
     ocr.CODEC,
     caption.CODEC,
+    embedding.CODEC,
 )
 """A built-in task has a field of its own in the request and the response."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AnnotatorService: message → value → pipeline, streams or keyword matching → message."""
+"""AnnotatorService: message → value → pipeline, streams, keyword matching or text embedding → message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
-from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, keywords_pb2
+from imagier.v1 import annotator_pb2, annotator_pb2_grpc, catalog_pb2, embedding_pb2, keywords_pb2
 
 from imagier_server.call import Lane
 from imagier_server.catalogue import Catalogue
@@ -18,9 +18,11 @@ from imagier_server.keyword_matching import KeywordMatching
 from imagier_server.messages import AnnotateRequest, Annotation, KeywordsRequest
 from imagier_server.pipeline import Pipeline
 from imagier_server.streams import Streams
+from imagier_server.text_embedding import TextEmbedder
 from imagier_server.transport.catalog import to_catalog
 from imagier_server.transport.codec import from_request, from_stream_request, to_keywords_response, to_response
 from imagier_server.transport.codecs.codec import first
+from imagier_server.transport.codecs.embedding import from_texts, to_texts
 from imagier_server.transport.codecs.registry import codecs
 from imagier_server.transport.grpc.calls import call_of
 from imagier_server.transport.grpc.incoming import Refused
@@ -40,6 +42,7 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
         pipeline: Pipeline,
         streams: Streams,
         keywords: KeywordMatching,
+        texts: TextEmbedder,
         catalogue: Callable[[], Catalogue],
         trace: Callable[[Any], AbstractContextManager[object]] = nullcontext,
     ) -> None:
@@ -47,6 +50,7 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
         self._pipeline = pipeline
         self._streams = streams
         self._keywords = keywords
+        self._texts = texts
         self._catalogue = catalogue
         self._trace = trace
 
@@ -101,6 +105,15 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
         """What the keywords of a library mean."""
         wanted = KeywordsRequest(first(request.keywords), first(request.languages), first(request.keyword_languages))
         return to_keywords_response(await self._keywords.match(wanted, call_of(context, Lane.INTERACTIVE)))
+
+    async def EmbedText(  # noqa: N802 - gRPC's name
+        self,
+        request: embedding_pb2.EmbedTextRequest,
+        context: grpc.aio.ServicerContext[embedding_pb2.EmbedTextRequest, embedding_pb2.EmbedTextResponse],
+    ) -> embedding_pb2.EmbedTextResponse:
+        """The vectors of texts."""
+        with self._trace(context.invocation_metadata()):
+            return to_texts(*await self._texts.embed(from_texts(request), call_of(context, Lane.INTERACTIVE)))
 
 
 async def _requests(

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from imagier.v1 import account_pb2, annotator_pb2, catalog_pb2, keywords_pb2
+from imagier.v1 import account_pb2, annotator_pb2, catalog_pb2, embedding_pb2, keywords_pb2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -24,6 +24,7 @@ from imagier_server.transport.account import to_balance, to_quote, to_usage
 from imagier_server.transport.catalog import to_catalog
 from imagier_server.transport.codec import from_request, to_keywords_response, to_response
 from imagier_server.transport.codecs.codec import first
+from imagier_server.transport.codecs.embedding import from_texts, to_texts
 from imagier_server.transport.http.asking import message_of
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint
@@ -72,6 +73,12 @@ async def _match(
     return to_keywords_response(await door.match(wanted, call))
 
 
+async def _embed_text(
+    message: embedding_pb2.EmbedTextRequest, _image: bytes, call: CallContext, door: Door
+) -> embedding_pb2.EmbedTextResponse:
+    return to_texts(*await door.embed(from_texts(message), call))
+
+
 async def _balance(
     message: account_pb2.GetBalanceRequest, _image: bytes, call: CallContext, door: Door
 ) -> account_pb2.GetBalanceResponse:
@@ -96,6 +103,7 @@ SERVICES = {
         "Annotate": Rpc(annotator_pb2.AnnotateRequest, _annotate, picture=True),
         "GetCatalog": Rpc(catalog_pb2.GetCatalogRequest, _catalog),
         "MatchKeywords": Rpc(keywords_pb2.MatchKeywordsRequest, _match),
+        "EmbedText": Rpc(embedding_pb2.EmbedTextRequest, _embed_text),
     },
     "imagier.v1.AccountService": {
         "GetBalance": Rpc(account_pb2.GetBalanceRequest, _balance),

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from imagier_server.call import CallContext, Lane, Transport, answer_by
 from imagier_server.catalogue import Catalogue
 from imagier_server.errors import InvalidRequestError
-from imagier_server.messages import AnnotateRequest, Annotation, KeywordsRequest
+from imagier_server.messages import AnnotateRequest, Annotation, KeywordsRequest, TaskOutcome
+from imagier_server.tasks.embedding.values import EmbedTextRequest, TextEmbeddings
 from imagier_server.tasks.tags.values import KeywordMatches
 from imagier_server.transport.credentials import idempotency_key
 from imagier_server.transport.gateway import Gateway
@@ -79,6 +80,10 @@ class Door:
     async def match(self, wanted: KeywordsRequest, call: CallContext) -> KeywordMatches:
         """Match keywords. Raises `ImagierError`."""
         return await self.gateway.keywords.match(wanted, call)
+
+    async def embed(self, wanted: EmbedTextRequest, call: CallContext) -> tuple[TextEmbeddings, TaskOutcome]:
+        """The vectors of texts, and what they cost. Raises `ImagierError`."""
+        return await self.gateway.texts.embed(wanted, call)
 
     def catalogue(self) -> Catalogue:
         """What this server can do now."""

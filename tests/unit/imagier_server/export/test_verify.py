@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[4] / "model_repository"
 
 @cache
 def converted(role):
-    return convert(CATALOGUE[role], fetch(CATALOGUE[role].source, REPOSITORY))
+    return convert(CATALOGUE[role], fetch(CATALOGUE[role].source, REPOSITORY), REPOSITORY)
 
 
 def with_constant(role, name, value):
@@ -43,6 +43,7 @@ def check(role, graph):
         ("text_detector", "of 255 levels"),
         ("text_line_orienter", "probabilities within"),
         ("text_recognizer", "the source's tokens"),
+        ("text_embedder", "in seven scripts: cosine 1.0000"),
     ],
 )
 def test_a_faithful_graph_passes(role, closeness):
