@@ -9,6 +9,8 @@ from imagier_client import (
     Caption,
     CaptionResult,
     Client,
+    Fingerprint,
+    FingerprintResult,
     ImagierClientError,
     Ocr,
     OcrResult,
@@ -22,6 +24,7 @@ def of_an_annotation(annotation: Annotation) -> None:
     assert_type(annotation[Tags], TagsResult)
     assert_type(annotation[Ocr], OcrResult)
     assert_type(annotation[Caption], CaptionResult)
+    assert_type(annotation[Fingerprint], FingerprintResult)
     assert_type(annotation.tags, TagsResult | None)
     assert_type(annotation.ocr, OcrResult | None)
     assert_type(annotation.caption, CaptionResult | None)

@@ -41,6 +41,7 @@ PROVED_BY = {
     "imagier_client/aio_connection.py": "unit/imagier_client/test_aio.py",
     "imagier_client/blocking_stream.py": "integration/test_client_streams.py",
     "imagier_client/tasks/caption.py": "unit/imagier_client/test_codec.py",
+    "imagier_client/tasks/fingerprint.py": "unit/imagier_client/test_codec.py",
     "imagier_client/tasks/ocr.py": "unit/imagier_client/test_codec.py",
     "imagier_client/tasks/shown.py": "unit/imagier_client/cli/test_table.py",
     "imagier_client/tasks/tags.py": "unit/imagier_client/test_codec.py",
@@ -56,13 +57,10 @@ PROVED_BY = {
     "imagier_server/export/rows/caption.py": "unit/imagier_server/export/test_catalogue.py",
     "imagier_server/export/rows/ocr.py": "unit/imagier_server/export/test_catalogue.py",
     "imagier_server/export/tagger.py": "unit/imagier_server/export/test_verify.py",
-    "imagier_server/tasks/caption/values.py": "unit/imagier_server/tasks/caption/test_task.py",
-    "imagier_server/tasks/embedding/values.py": "unit/imagier_server/tasks/embedding/test_task.py",
-    "imagier_server/tasks/ocr/values.py": "unit/imagier_server/tasks/ocr/test_task.py",
-    "imagier_server/tasks/tags/values.py": "unit/imagier_server/tasks/tags/test_task.py",
     "imagier_server/transport/codecs/caption.py": "unit/imagier_server/transport/test_codec.py",
     "imagier_server/transport/codecs/codec.py": "unit/imagier_server/transport/test_codec.py",
     "imagier_server/transport/codecs/embedding.py": "integration/test_embedding.py",
+    "imagier_server/transport/codecs/fingerprint.py": "unit/imagier_server/transport/test_codec.py",
     "imagier_server/transport/codecs/ocr.py": "unit/imagier_server/transport/test_codec.py",
     "imagier_server/transport/codecs/registry.py": "unit/imagier_server/transport/test_codec.py",
     "imagier_server/transport/codecs/tags.py": "unit/imagier_server/transport/test_codec.py",
@@ -276,7 +274,8 @@ def test_each_module_has_its_unit_test() -> None:
         for path in sorted((root / package).rglob("*.py")):
             inner = path.relative_to(root)
             if any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in tree(path).body):
-                stem = inner.parent.name if path.stem == "__init__" else path.stem
+                # A task's options and result are proved with the task.
+                stem = {"__init__": inner.parent.name, "values": "task"}.get(path.stem, path.stem)
                 modules[inner.as_posix()] = ROOT / "tests/unit" / inner.parent / f"test_{stem}.py"
     untested = {module for module, test in modules.items() if not test.exists()}
     assert sorted(untested - PROVED_BY.keys()) == [], (

@@ -40,6 +40,7 @@ from imagier_client.receipts import ModelReceipt, Receipt, ReceiptError, Receipt
 from imagier_client.retry import RetryPolicy
 from imagier_client.tasks.caption import Caption, CaptionCandidate, CaptionResult
 from imagier_client.tasks.embedding import Embedding, EmbeddingResult
+from imagier_client.tasks.fingerprint import Fingerprint, FingerprintResult
 from imagier_client.tasks.ocr import Ocr, OcrResult, TextLine, TextWord
 from imagier_client.tasks.shown import Keyword, Line, Point, Polygon, Section
 from imagier_client.tasks.tags import Tag, TagParent, Tags, TagsResult
@@ -69,6 +70,8 @@ __all__ = [
     "Embedding",
     "EmbeddingResult",
     "ExhaustedError",
+    "Fingerprint",
+    "FingerprintResult",
     "ForbiddenError",
     "ImageTooLargeError",
     "ImagierClientError",

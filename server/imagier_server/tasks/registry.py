@@ -13,6 +13,7 @@ from typing import Any
 
 from imagier_server.tasks.caption.task import CaptionTask
 from imagier_server.tasks.embedding.task import EmbeddingTask
+from imagier_server.tasks.fingerprint.task import FingerprintTask
 from imagier_server.tasks.ocr.task import OcrTask
 from imagier_server.tasks.tags.task import TagsTask
 from imagier_server.tasks.task import Task, TaskClass
@@ -22,6 +23,7 @@ BUILT_IN: tuple[TaskClass, ...] = (
     OcrTask,
     CaptionTask,
     EmbeddingTask,
+    FingerprintTask,
 )
 
 GROUP = "imagier.tasks"

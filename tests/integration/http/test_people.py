@@ -10,6 +10,7 @@ import httpx2 as httpx
 import pytest
 from imagier.v1 import catalog_pb2
 from support.fake_triton import FakeTriton
+from support.made_pictures import encoded, noise
 from support.running_gateway import Gateway, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,6 +41,21 @@ async def test_a_picture_is_the_body_and_its_tasks_are_in_the_query(
     assert (found["requestId"], found["width"], found["height"], found["cost"]) == ("seven", 640, 480, 2)
     assert (found["ocr"]["lines"], found["ocr"]["status"]["code"]) == ([], 0), "what is empty is there"
     assert {request.model_name for request in shared_fake.requests[-2:]} == {"tagger", "text_detector"}
+
+
+async def test_a_fingerprint_needs_no_model(client: httpx.AsyncClient, shared_fake: FakeTriton) -> None:
+    soft, before = noise(16, 12), len(shared_fake.requests)
+    answers = [
+        await client.post("/v1/annotate?fingerprint.rotations=true", content=encoded(soft.resize(size), fmt))
+        for fmt, size in (("JPEG", (1600, 1200)), ("PNG", (400, 300)))
+    ]
+    assert len(shared_fake.requests) == before
+    assert [answer.json()["cost"] for answer in answers] == [1, 1]
+    one, other = (answer.json()["fingerprint"] for answer in answers)
+    first, second = (int.from_bytes(base64.b64decode(each["hash"])) for each in (one, other))
+    assert (first ^ second).bit_count() <= 31
+    assert len(one["rotations"]) == 7
+    assert (one["models"], one["status"]["code"]) == ([], 0)
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", "application/x-www-form-urlencoded"])

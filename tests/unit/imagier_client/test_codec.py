@@ -11,7 +11,9 @@ from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2, timing_pb2
 from imagier_client import codec
 from imagier_client.errors import InvalidRequestError, UnavailableError
 from imagier_client.messages import Limits, OptionInfo, StageTiming, TaskLimit
+from imagier_client.tasks import fingerprint
 from imagier_client.tasks.caption import Caption, CaptionCandidate, CaptionResult
+from imagier_client.tasks.fingerprint import Fingerprint, FingerprintResult
 from imagier_client.tasks.ocr import Ocr
 from imagier_client.tasks.shown import Point
 from imagier_client.tasks.tags import Tags
@@ -41,6 +43,7 @@ def test_every_option_is_sent() -> None:
             Tags(3, 0.5, ("cat",), ("dog",), ("sea",)),
             Ocr(0.25, words=True),
             Caption(10, 3, 0.25, gender_neutral=True, include_guesses=True),
+            Fingerprint(rotations=True),
         ],
         languages=("fr", "en"),
         request_id="id",
@@ -52,7 +55,19 @@ def test_every_option_is_sent() -> None:
         tags={"max_tags": 3, "min_score": 0.5, "allow": ["cat"], "deny": ["dog"], "existing_tags": ["sea"]},
         ocr={"min_confidence": 0.25, "words": True},
         caption={"max_words": 10, "candidates": 3, "min_score": 0.25, "gender_neutral": True, "include_guesses": True},
+        fingerprint={"rotations": True},
     )
+
+
+def test_a_fingerprint_arrives_and_is_shown() -> None:
+    response = annotator_pb2.AnnotateResponse()
+    response.fingerprint.hash, response.fingerprint.quality, response.fingerprint.cost = b"\x0f" * 32, 87, 1
+    response.fingerprint.rotations.extend([bytes(32)] * 7)
+    result = codec.decode_annotation(response)[Fingerprint]
+    assert result == FingerprintResult(cost=1, hash=b"\x0f" * 32, quality=87, rotations=(bytes(32),) * 7)
+    upright, *turned = fingerprint.show(result, None).lines
+    assert (upright.cells, upright.score) == (("0f" * 32,), 0.87)
+    assert [line.kind for line in turned] == ["turned"] * 7
 
 
 def test_captions_arrive_with_what_they_are() -> None:

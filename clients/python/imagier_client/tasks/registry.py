@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from imagier_client.tasks import caption, embedding, ocr, tags
+from imagier_client.tasks import caption, embedding, fingerprint, ocr, tags
 from imagier_client.tasks.shown import Keyword, Section
 from imagier_client.tasks.task import ResultOf, Task, TaskResult
 
@@ -28,6 +28,7 @@ class BuiltInResults:
     tags = ResultOf(tags.TASK)
     ocr = ResultOf(ocr.TASK)
     embedding = ResultOf(embedding.TASK)
+    fingerprint = ResultOf(fingerprint.TASK)
 
 
 BUILT_IN: tuple[Task[Any, Any], ...] = tuple(

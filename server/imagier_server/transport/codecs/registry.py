@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 
 from imagier_server.tasks.registry import tasks
-from imagier_server.transport.codecs import caption, embedding, ocr, tags
+from imagier_server.transport.codecs import caption, embedding, fingerprint, ocr, tags
 from imagier_server.transport.codecs.codec import TaskCodec
 
 BUILT_IN = (
@@ -17,6 +17,7 @@ BUILT_IN = (
     ocr.CODEC,
     caption.CODEC,
     embedding.CODEC,
+    fingerprint.CODEC,
 )
 """A built-in task has a field of its own in the request and the response."""
 

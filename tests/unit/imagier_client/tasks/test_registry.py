@@ -27,7 +27,7 @@ def test_every_task_of_the_contract_is_built_in() -> None:
 
 @pytest.mark.usefixtures("mood")
 def test_a_task_of_another_distribution_comes_last() -> None:
-    assert list(registry.tasks()) == ["caption", "tags", "ocr", "embedding", "mood"]
+    assert list(registry.tasks()) == ["caption", "tags", "ocr", "embedding", "fingerprint", "mood"]
 
 
 def test_no_two_tasks_have_one_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 import grpc
 import pytest
 from google.protobuf import json_format
-from imagier.v1 import annotator_pb2, caption_pb2, tags_pb2
+from imagier.v1 import annotator_pb2, caption_pb2, fingerprint_pb2, tags_pb2
 from imagier_server.errors import ModelNotInstalledError, ModelUnavailableError
 from imagier_server.messages import Annotation, ModelReference, TaskOutcome
 from imagier_server.tasks.caption.values import Caption, CaptionOptions, Captions
+from imagier_server.tasks.fingerprint.values import Fingerprint, FingerprintOptions
 from imagier_server.tasks.ocr.values import OcrOptions, Point, Text, TextLine, TextWord
 from imagier_server.tasks.tags.keywords import MAX_KEYWORDS
 from imagier_server.tasks.tags.task import MAX_LIST
@@ -50,6 +51,16 @@ def test_unset_and_zero_are_told_apart() -> None:
     message.caption.include_guesses = True
     assert from_request(message).tasks["caption"] == CaptionOptions(
         0, 2, 0.0, gender_neutral=True, include_guesses=True
+    )
+
+
+def test_a_fingerprint_is_bytes() -> None:
+    message = annotator_pb2.AnnotateRequest(fingerprint={"rotations": True})
+    assert from_request(message).tasks == {"fingerprint": FingerprintOptions(rotations=True)}
+    turned = tuple(bytes([number]) * 32 for number in range(7))
+    answered = to_response(annotation(fingerprint=TaskOutcome((), Fingerprint(b"\xff" * 32, 87, turned), cost=1)))
+    assert answered.fingerprint == fingerprint_pb2.FingerprintResult(
+        status={}, cost=1, hash=b"\xff" * 32, quality=87, rotations=turned
     )
 
 
