@@ -152,7 +152,7 @@ def errors(read: Sequence[Read], truth: Sequence[WrittenLine]) -> int:
 
 def our_reading(task: OcrTask, steps: InProcess, image: bytes, options: OcrOptions) -> list[tuple[Read, float]]:
     """Read a picture as the gateway does, at the task's scale; return lines with confidences."""
-    pixels, width, height = decode(image, sniff(image), CAPS, task.scale)
+    pixels, width, height, _ = decode(image, sniff(image), CAPS, task.scale)
     text = asyncio.run(task.run(Picture(np.asarray(pixels), width, height), options, (), steps))
     return [(Read(line.text, [(point.x, point.y) for point in line.polygon]), line.confidence) for line in text.lines]
 

@@ -51,7 +51,7 @@ def photographs(folder: Path, every: int, first: int = 0) -> Iterator[tuple[str,
 
 def decoded(file: bytes, task: TagsTask) -> Picture:
     """Decode as the server does for tags alone."""
-    picture, width, height = decode(file, sniff(file), Caps(10**9, 10**5), task.scale)
+    picture, width, height, _ = decode(file, sniff(file), Caps(10**9, 10**5), task.scale)
     return Picture(np.asarray(picture), width, height)
 
 

@@ -74,7 +74,7 @@ def ceiling(
     def work(deadline: float) -> int:
         done = 0
         while time.perf_counter() < deadline:
-            picture, width, height = decode(image, sniff(image), caps, scale)
+            picture, width, height, _ = decode(image, sniff(image), caps, scale)
             session.run(None, dict(prepare(Picture(np.asarray(picture), width, height))))
             done += 1
         return done

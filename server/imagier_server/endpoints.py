@@ -101,6 +101,18 @@ def quota_store(text: str) -> str:
     return text
 
 
+def web(text: str) -> str:
+    """Return `text` if it is an URL of http or https. Raises ValueError that says what to write instead."""
+    try:
+        url = urlsplit(text)
+        complete = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+    except ValueError:
+        complete = False
+    if not complete or "?" in text or "#" in text:
+        raise ValueError("write http://HOST:PORT or https://HOST:PORT, with a path if there is one")
+    return text
+
+
 def usage_sink(text: str) -> str:
     """Return `text` if it is a file's path, or an URL of http or https. Raises ValueError that says what to write instead."""
     if "://" in text:

@@ -27,13 +27,14 @@ Tensors = Mapping[str, Tensor]
 class Picture:
     """A decoded picture. `pixels` may be smaller than the picture; `width` and `height` are the upright picture's own.
 
-    `cpu_seconds` is what decoding took.
+    `cpu_seconds` is what decoding took. `orientation` is EXIF's, by which the picture was turned upright; 1: it was upright.
     """
 
     pixels: Pixels
     width: int
     height: int
     cpu_seconds: float = 0.0
+    orientation: int = 1
 
 
 class TaskOptions(Protocol):
@@ -148,7 +149,10 @@ class ReceiptKey:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """The result for one picture; `width` and `height` of the upright picture in pixels."""
+    """The result for one picture; `width` and `height` of the upright picture in pixels.
+
+    `orientation` is EXIF's, by which it was turned upright.
+    """
 
     request_id: str
     width: int
@@ -156,6 +160,7 @@ class Annotation:
     timings: Timings
     outcomes: Mapping[str, TaskOutcome] = field(default_factory=lambda: MappingProxyType({}))
     receipt: SignedReceipt | None = None
+    orientation: int = 1
 
     @property
     def cost(self) -> int:

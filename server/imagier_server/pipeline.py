@@ -173,7 +173,9 @@ class Pipeline:
             name: TaskOutcome(self._models(name), error=DeadlineError()) if late and task.cancelled() else task.result()
             for name, task in running.items()
         }
-        return Annotation(request.request_id, picture.width, picture.height, timings, outcomes)
+        return Annotation(
+            request.request_id, picture.width, picture.height, timings, outcomes, orientation=picture.orientation
+        )
 
     def _models(self, task: str) -> tuple[ModelReference, ...]:
         return tuple(self.models[model] for model in self.tasks[task].models if model in self.models)

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         str,
         Field(description="APIs of other programs that HTTP offers: names separated by commas, 'all', or '' for none."),
     ] = "openai,ollama,photoprism"
+    immich_upstream: Annotated[
+        str | None,
+        AfterValidator(lambda text: text if text is None else endpoints.web(text)),
+        Field(repr=False, description="URL of a native Immich machine learning, for what ours lacks. Default: none."),
+    ] = None
+    immich_seconds: Annotated[float, Field(gt=0, description="Time limit of 'immich_upstream', in seconds.")] = 120.0
     http_origins: Annotated[
         str | None,
         Field(

@@ -16,7 +16,10 @@ from support.real_server import Server, encoded, serve
 
 @pytest.fixture(scope="session")
 def server(free_port_for_session: int) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as folder, serve(Path(folder), free_port_for_session) as running:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serve(Path(folder), free_port_for_session, "--http-facades", "all") as running,
+    ):
         yield running
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 from PIL import Image, Jpeg2KImagePlugin, JpegImagePlugin, UnidentifiedImageError
 
@@ -69,8 +70,20 @@ def load_codecs() -> None:
     warnings.simplefilter("ignore")
 
 
-def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], float]) -> tuple[Image.Image, int, int]:
-    """Return the upright RGB picture, shrunk to `scale(width, height)` of its size, and its full upright width and height.
+class Decoded(NamedTuple):
+    """The upright RGB picture, maybe shrunk, its full upright size, and the EXIF orientation by which it was turned upright.
+
+    1 if it was not: formats that say themselves how they are turned are read so by every program.
+    """
+
+    picture: Image.Image
+    width: int
+    height: int
+    orientation: int
+
+
+def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], float]) -> Decoded:
+    """Decode the picture upright, shrunk to `scale(width, height)` of its size.
 
     `scale` returns 0 < s ≤ 1 for the upright size in pixels. Raises `RefusedError`, or whatever Pillow raises on a damaged file.
     """
@@ -110,7 +123,7 @@ def decode(image: bytes, fmt: Format, caps: Caps, scale: Callable[[int, int], fl
         picture = to_rgb(picture, profile if isinstance(profile, bytes) else None, named, target)
     if orientation in _UPRIGHT:
         picture = picture.transpose(_UPRIGHT[orientation])
-    return picture, width, height
+    return Decoded(picture, width, height, orientation)
 
 
 def _opened(image: bytes, fmt: Format) -> Image.Image:

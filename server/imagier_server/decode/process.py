@@ -33,6 +33,7 @@ _END_SECONDS = 1.0
 """Seconds to wait for the exit status after a decoder's socket closes."""
 _LENGTH = struct.Struct("!i")
 _LONGEST_WORD = 256
+_ORIENTATIONS = range(1, 9)
 """Maximum bytes of an answer without pixels."""
 
 
@@ -143,10 +144,14 @@ class DecoderProcess:
             raise OSError("a size that is not allowed")
         self._send(worker.SCALE.pack(scale(width, height)))
         columns, rows = self._size(worker.PIXELS, width, height)
+        (orientation,) = worker.ORIENTATION.unpack(self._receive(worker.ORIENTATION.size))
+        if orientation not in _ORIENTATIONS:
+            raise OSError("an orientation that there is not")
         pixels = self._receive(columns * rows * 3)
         if len(pixels) != columns * rows * 3:
             raise OSError("not as many pixels as announced")
-        return Picture(np.frombuffer(pixels.toreadonly(), np.uint8).reshape(rows, columns, 3), width, height)
+        rgb = np.frombuffer(pixels.toreadonly(), np.uint8).reshape(rows, columns, 3)
+        return Picture(rgb, width, height, orientation=orientation)
 
     def _size(self, expected: bytes, most_wide: int, most_high: int) -> tuple[int, int]:
         """Return the (width, height) in an answer of the expected kind. Raises the refusal that came instead."""

@@ -2,7 +2,7 @@
 """The process that decodes: `python -m imagier_server.decode.worker SOCKET_FD MEMORY PIXELS SIDE`. It ends with its socket.
 
 First it sandboxes itself and reports how. Then it decodes one picture at a time, in frames of `multiprocessing.connection`: format
-and file in; size out; scale in; pixels or a refusal out. Nothing is unpickled, so a compromised worker gains nothing.
+and file in; size out; scale in; size, orientation and pixels or a refusal out. No pickles: a compromised worker gains nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ CONFINEMENT = struct.Struct("!B?")
 """Landlock's version, and whether system calls are filtered."""
 SIZE = struct.Struct("!II")
 SCALE = struct.Struct("!d")
+ORIENTATION = struct.Struct("!B")
 NICENESS = 5
 """Behind the gateway, which takes up calls meanwhile, and beside Triton (embedded/launcher.py)."""
 # The first byte of an answer.
@@ -42,9 +43,13 @@ def serve(connection: Connection, caps: Caps) -> None:
         fmt = Format(connection.recv_bytes().decode("ascii"))
         image = connection.recv_bytes()
         try:
-            picture, _, _ = decode(image, fmt, caps, scale)
-            answer = (PIXELS + SIZE.pack(*picture.size), picture.tobytes())
-            del picture
+            found = decode(image, fmt, caps, scale)
+            answer = (
+                PIXELS + SIZE.pack(*found.picture.size),
+                ORIENTATION.pack(found.orientation),
+                found.picture.tobytes(),
+            )
+            del found
         except TooLargeError as error:
             answer = (TOO_LARGE + str(error).encode(),)
         except RefusedError as error:

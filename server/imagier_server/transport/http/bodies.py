@@ -63,13 +63,7 @@ class BodyReader:
     async def form(self, request: Request, call: CallContext, most: int) -> FormData:
         """The fields of a multipart body, files in memory. Raises what `reading` does, and `MalformedRequestError`."""
         async with self.reading(request, call, most) as chunks:
-            parser = _InMemory(request.headers, chunks, max_files=1, max_fields=MAX_FIELDS, max_part_size=FIELD_BYTES)
-            try:
-                return await parser.parse()
-            except (MultiPartException, UnicodeError, LookupError):
-                raise MalformedRequestError(
-                    f"the form cannot be read: it may have {MAX_FIELDS} fields of {FIELD_BYTES} bytes, and one file"
-                ) from None
+            return await fields(request, chunks)
 
     @asynccontextmanager
     async def reading(
@@ -117,6 +111,19 @@ class BodyReader:
                     raise self._counted(_stopped())
                 yield chunk
         expand.check_end()
+        if body.ends and not body.stopped:
+            body.ends.reschedule(None)  # it is here; what it is passed on to may take its time
+
+
+async def fields(request: Request, chunks: AsyncGenerator[bytes, None]) -> FormData:
+    """The fields of a multipart body, files in memory. Raises `MalformedRequestError`."""
+    parser = _InMemory(request.headers, chunks, max_files=1, max_fields=MAX_FIELDS, max_part_size=FIELD_BYTES)
+    try:
+        return await parser.parse()
+    except (MultiPartException, UnicodeError, LookupError):
+        raise MalformedRequestError(
+            f"the form cannot be read: it may have {MAX_FIELDS} fields of {FIELD_BYTES} bytes, and one file"
+        ) from None
 
 
 def too_large(most: int) -> ImageTooLargeError:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData
@@ -64,6 +66,10 @@ class Door:
     async def form(self, request: Request, call: CallContext) -> FormData:
         """The fields of a multipart body, the file in memory. Raises what `BodyReader.form` does."""
         return await self.bodies.form(request, call, self.image_bytes + WORDS_BYTES)
+
+    def arriving(self, request: Request, call: CallContext) -> AbstractAsyncContextManager[AsyncGenerator[bytes, None]]:
+        """The same in chunks, for `bodies.fields` or to be passed on. Raises what `BodyReader.reading` does."""
+        return self.bodies.reading(request, call, self.image_bytes + WORDS_BYTES)
 
     async def fetch(self, url: object, call: CallContext) -> bytes:
         """The picture file at a URL. Raises `InvalidRequestError` if this server fetches none, and what `Fetcher.fetch` does."""

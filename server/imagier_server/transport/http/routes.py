@@ -31,9 +31,10 @@ class ProgramRoute(Route):
 def laid_out(prefix: str, endpoints: Iterable[Endpoint]) -> Iterator[Endpoint]:
     """The endpoints with their whole paths: each under the prefix, and at the root if it is to be there, too."""
     for endpoint in endpoints:
-        yield replace(endpoint, path=prefix + endpoint.path)
-        if endpoint.at_root and prefix:
+        if endpoint.at_root or not prefix:
             yield endpoint
+        if prefix:
+            yield replace(endpoint, path=prefix + endpoint.path, browsers=True)
 
 
 def check_paths(owners: Mapping[str, Iterable[Endpoint]], files: Iterable[Route] = ()) -> None:

@@ -24,7 +24,7 @@ def run_lengths(size: tuple[int, int], rows: bytes, bits: int = 8) -> bytes:
 
 def first(image: bytes) -> tuple[tuple[int, int, int], ...]:
     assert sniff(image) is Format.BMP
-    picture, _, _ = decode(image, Format.BMP, CAPS, lambda *_: 1.0)
+    picture, *_ = decode(image, Format.BMP, CAPS, lambda *_: 1.0)
     return tuple(picture.getpixel((x, y)) for y in range(picture.height) for x in range(picture.width))
 
 

@@ -58,7 +58,7 @@ def test_every_orientation_comes_out_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = encoded(undo[orientation](quadrants()), exif=exif)
-    picture, width, height = decode(stored, Format.PNG, CAPS, whole)
+    picture, width, height, _ = decode(stored, Format.PNG, CAPS, whole)
     assert (width, height) == picture.size == (80, 40)
     assert corners(picture) == corners(quadrants())
 
@@ -72,14 +72,14 @@ def test_scale_is_asked_for_the_upright_size_and_obeyed() -> None:
         asked.append((width, height))
         return 0.5
 
-    picture, width, height = decode(encoded(quadrants(), exif=exif), Format.PNG, CAPS, half)
+    picture, width, height, _ = decode(encoded(quadrants(), exif=exif), Format.PNG, CAPS, half)
     assert asked == [(40, 80)]
     assert (width, height) == (40, 80)
     assert picture.size == (20, 40)
 
 
 def test_jpeg_is_shrunk_by_its_own_decoder_to_the_size_asked_for() -> None:
-    picture, width, height = decode(encoded(quadrants(800, 400), "JPEG"), Format.JPEG, CAPS, lambda *_: 0.3)
+    picture, width, height, _ = decode(encoded(quadrants(800, 400), "JPEG"), Format.JPEG, CAPS, lambda *_: 0.3)
     assert (width, height) == (800, 400)
     assert picture.size == (240, 120)
 
@@ -88,17 +88,17 @@ def test_jpeg_is_shrunk_by_its_own_decoder_to_the_size_asked_for() -> None:
 def test_png_modes_become_rgb(mode: str) -> None:
     grey = Image.new("L", (8, 8), 255)
     picture = Image.fromarray(np.full((8, 8), 65535, np.uint16)) if mode.startswith("I") else grey.convert(mode)
-    decoded, _, _ = decode(encoded(picture), Format.PNG, CAPS, whole)
+    decoded, *_ = decode(encoded(picture), Format.PNG, CAPS, whole)
     assert decoded.mode == "RGB"
     assert decoded.getpixel((4, 4)) == (255, 255, 255)
 
 
 def test_float_tiff_and_cmyk_jpeg() -> None:
     halves = Image.fromarray(np.array([[0.0, 0.5, 1.0]] * 3, np.float32))
-    decoded, _, _ = decode(encoded(halves, "TIFF"), Format.TIFF, CAPS, whole)
+    decoded, *_ = decode(encoded(halves, "TIFF"), Format.TIFF, CAPS, whole)
     assert [decoded.getpixel((x, 1))[0] for x in range(3)] == [0, 127, 255]
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
-    decoded, _, _ = decode(encoded(red, "JPEG"), Format.JPEG, CAPS, whole)
+    decoded, *_ = decode(encoded(red, "JPEG"), Format.JPEG, CAPS, whole)
     red_value, green_value, _ = decoded.getpixel((8, 8))
     assert red_value > 200
     assert green_value < 60
@@ -134,7 +134,7 @@ def test_grey_tiff_of_16_bits_in_either_order(
 ) -> None:
     for order in "<>":
         image = grey_tiff(order, values, lightest, compressed)
-        decoded, _, _ = decode(image, Format.TIFF, CAPS, whole)
+        decoded, *_ = decode(image, Format.TIFF, CAPS, whole)
         assert [decoded.getpixel((x, 0)) for x in range(4)] == [(value,) * 3 for value in expected], order
 
 
@@ -142,7 +142,7 @@ def test_transparency_is_laid_on_paper_that_shows_the_ink() -> None:
     for ink, paper in (("black", 255), ("white", 0)):
         picture = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
         picture.paste(ink, (5, 5, 15, 15))
-        decoded, _, _ = decode(encoded(picture), Format.PNG, CAPS, whole)
+        decoded, *_ = decode(encoded(picture), Format.PNG, CAPS, whole)
         assert decoded.getpixel((0, 0)) == (paper,) * 3
         assert decoded.getpixel((10, 10)) == (255 - paper,) * 3
 
@@ -150,7 +150,7 @@ def test_transparency_is_laid_on_paper_that_shows_the_ink() -> None:
 def test_first_frame_of_an_animation() -> None:
     frames = [Image.new("RGB", (10, 10), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    decoded, _, _ = decode(data, Format.GIF, CAPS, whole)
+    decoded, *_ = decode(data, Format.GIF, CAPS, whole)
     assert decoded.getpixel((5, 5)) == (255, 0, 0)
 
 

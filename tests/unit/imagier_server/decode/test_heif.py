@@ -51,7 +51,7 @@ CAPS = Caps(1_000_000, 5_000)
 
 
 def shown(image: bytes) -> Image.Image:
-    picture, width, height = decode(image, Format.HEIC, CAPS, lambda *_: 1.0)
+    picture, width, height, _ = decode(image, Format.HEIC, CAPS, lambda *_: 1.0)
     assert picture.size == (width, height)
     return picture
 
@@ -96,7 +96,7 @@ def test_a_crop_is_shrunk_to_the_size_asked_for() -> None:
         asked.append(size)
         return 0.5
 
-    picture, *size = decode(image, Format.HEIC, CAPS, half)
+    picture, *size, _ = decode(image, Format.HEIC, CAPS, half)
     assert (asked, size, picture.size) == ([(32, 64)], [32, 64], (16, 32))
 
 

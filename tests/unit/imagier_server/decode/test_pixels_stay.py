@@ -174,7 +174,7 @@ def pixels(file: bytes) -> str:
     _codecs()
     digest = hashlib.sha256()
     for scale in SCALES:
-        picture, width, height = decode(file, sniff(file), Caps(1_000_000, 5_000), lambda *_, scale=scale: scale)
+        picture, width, height, _ = decode(file, sniff(file), Caps(1_000_000, 5_000), lambda *_, scale=scale: scale)
         digest.update(struct.pack("!4I", width, height, *picture.size) + picture.tobytes())
     return digest.hexdigest()[:32]
 

@@ -27,7 +27,7 @@ def spoiled(image: bytes, kind: bytes) -> bytes:
 
 
 def colours(image: bytes) -> list[tuple[int, int, int]]:
-    picture, _, _ = decode(image, Format.PNG, CAPS, lambda *_: 1.0)
+    picture, *_ = decode(image, Format.PNG, CAPS, lambda *_: 1.0)
     return [picture.getpixel((x, y)) for y in range(picture.height) for x in range(picture.width)]
 
 

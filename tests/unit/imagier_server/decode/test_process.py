@@ -30,6 +30,8 @@ from multiprocessing.connection import Connection
 connection = Connection(int(sys.argv[4]))
 def size(kind, width, height):
     connection.send_bytes(kind + struct.pack("!II", width, height))
+def turned(orientation):
+    connection.send_bytes(bytes([orientation]))
 """
 GREETING = "connection.send_bytes(struct.pack('!B?', 1, True))\n"
 PICTURE = "connection.recv_bytes(); connection.recv_bytes()\n"
@@ -81,8 +83,11 @@ def retryable(error: ImagierError) -> bool:
         HEADER + "size(b'h', 10, 5)",
         HEADER + "size(b'p', 101, 5)",
         HEADER + "size(b'p', 0, 0)",
-        HEADER + "size(b'p', 10, 5); connection.send_bytes(b'x' * 149)",
-        HEADER + "size(b'p', 10, 5); connection.send_bytes(b'x' * 151)",
+        HEADER + "size(b'p', 10, 5); turned(0); connection.send_bytes(b'x' * 150)",
+        HEADER + "size(b'p', 10, 5); turned(9); connection.send_bytes(b'x' * 150)",
+        HEADER + "size(b'p', 10, 5); connection.send_bytes(b''); connection.send_bytes(b'x' * 150)",
+        HEADER + "size(b'p', 10, 5); turned(1); connection.send_bytes(b'x' * 149)",
+        HEADER + "size(b'p', 10, 5); turned(1); connection.send_bytes(b'x' * 151)",
         "sys.exit()",
         HEADER + "sys.exit()",
         "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
@@ -104,7 +109,9 @@ def test_a_kill_from_outside_is_retryable(start: Starter) -> None:
 
 
 def test_what_fits_is_a_picture(start: Starter) -> None:
-    answer = "size(b'h', 100, 10); connection.recv_bytes(); size(b'p', 10, 5); connection.send_bytes(b'x' * 150)"
+    answer = (
+        "size(b'h', 100, 10); connection.recv_bytes(); size(b'p', 10, 5); turned(1); connection.send_bytes(b'x' * 150)"
+    )
     picture = start(GREETING + PICTURE + answer + WAIT).decode(b"picture", Format.PNG, lambda *_: 0.1, 20.0)
     assert (picture.pixels.shape, picture.width, picture.height) == ((5, 10, 3), 100, 10)
 
@@ -163,7 +170,9 @@ def test_a_picture_that_is_not_taken_in_by_one_that_works_is_an_overrun(start: S
 @pytest.mark.usefixtures("patient")
 def test_time_before_the_picture_does_not_count(start: Starter) -> None:
     busy = "while time.process_time() < 0.5: pass\n"
-    answer = "size(b'h', 100, 10); connection.recv_bytes(); size(b'p', 10, 5); connection.send_bytes(b'x' * 150)"
+    answer = (
+        "size(b'h', 100, 10); connection.recv_bytes(); size(b'p', 10, 5); turned(1); connection.send_bytes(b'x' * 150)"
+    )
     decode(start(busy + GREETING + PICTURE + answer + WAIT), 0.4)
 
 

@@ -26,7 +26,7 @@ class Endpoint:
     """A path as Starlette writes it ("/x/{name}"), and its handler.
 
     `at_root`: served without the façade's prefix, too, for a program that drops the path of its base URL. `browsers`: False leaves
-    requests that accept text/html to another endpoint of the same path, such as the page at /.
+    requests there that accept text/html to another endpoint of the same path, such as the page at /.
     """
 
     path: str

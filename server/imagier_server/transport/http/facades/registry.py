@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from imagier_server.transport.http.facades import ollama, openai, photoprism
+from imagier_server.transport.http.facades import immich, ollama, openai, photoprism
 from imagier_server.transport.http.facades.facade import Facade
 
 BUILT_IN: tuple[Facade, ...] = (
     openai.FACADE,
     ollama.FACADE,
     photoprism.FACADE,
+    immich.FACADE,
 )
 
 ALL = "all"

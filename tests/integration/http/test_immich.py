@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The façade of Immich's machine learning (immich_ml 2.2.3 to 3.2.4), by requests as Immich's server sends them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import pytest_asyncio
+from imagier_server.ledger import keys
+from imagier_server.ledger.database import Database
+from imagier_server.ledger.keys import Wish
+from support.fake_triton import FakeTriton, serving
+from support.native_immich import BOUNDARY, CLIP, FACES, MULTIPART, OCR, field, form
+from support.running_gateway import Gateway, gateway, picture
+from support.scripted_models import write_repository
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NOTHING = {"text": [], "box": [], "boxScore": [], "textScore": []}
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with closing(Database(str(tmp_path_factory.mktemp("ledger") / "ledger.db"))) as made:
+        made.migrate()
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(shared_fake: FakeTriton, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    repository = write_repository(tmp_path_factory.mktemp("models"))
+    async with serving(shared_fake) as port, gateway(repository, port, 0, http_facades="immich") as running:
+        await running.until(ready=True)
+        yield running
+
+
+@pytest.mark.parametrize("base", ["", "/immich", "/immich/any-key"])
+async def test_every_base_url(client: httpx.AsyncClient, base: str) -> None:
+    """Older versions drop the path of the URL that is set, newer ones keep it if it ends in a slash."""
+    answer = await client.post(f"{base}/predict", content=form(OCR, picture()), headers=MULTIPART)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == {"ocr": NOTHING, "imageHeight": 480, "imageWidth": 640}
+    ping = await client.get(f"{base}/ping")
+    assert (ping.status_code, ping.text, ping.headers["content-type"]) == (200, "pong", "text/plain; charset=utf-8")
+    assert (await client.get(f"{base}/")).json() == {"message": "Immich ML"}
+
+
+async def test_a_browser_still_gets_the_page(client: httpx.AsyncClient) -> None:
+    page = await client.get("/", headers={"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert (await client.get("/immich/", headers={"accept": "text/html"})).json() == {"message": "Immich ML"}
+
+
+def broken(fields: bytes) -> bytes:
+    return fields + f"--{BOUNDARY}--\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "detail"),
+    [
+        (
+            broken(field("text", "a cat")),
+            422,
+            [{"type": "missing", "loc": ["body", "entries"], "msg": "Field required", "input": None}],
+        ),
+        (form({}, b"x"), 422, "No model task requested."),
+        (form({"pets": {}}, b"x"), 422, "Invalid request format."),
+        (broken(field("entries", "{")), 422, "Invalid request format."),
+        (broken(field("entries", json.dumps(OCR))), 400, "Either image or text must be provided"),
+        (form(OCR, b""), 400, "the image is empty"),
+        (form(OCR, b"no picture"), 400, None),
+        (broken(field("entries", json.dumps(OCR)) + field("text", "a cat")), 400, "this task needs an image"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_its_shape(
+    client: httpx.AsyncClient, body: bytes, status: int, detail: object
+) -> None:
+    """Immich answers 422 and 400 as FastAPI does; where its server fails with 500, ours says 400."""
+    answer = await client.post("/predict", content=body, headers=MULTIPART)
+    assert answer.status_code == status
+    assert detail is None or answer.json()["detail"] == detail
+
+
+@pytest.mark.parametrize("entries", [FACES, CLIP, {**OCR, **FACES}])
+async def test_what_is_not_served_is_refused_for_good(client: httpx.AsyncClient, entries: dict[str, Any]) -> None:
+    answer = await client.post("/predict", content=form(entries, picture()), headers=MULTIPART)
+    assert (answer.status_code, "retry-after" in answer.headers) == (501, False)
+    assert "--immich-upstream" in answer.json()["detail"]
+
+
+async def test_the_log_says_which_jobs_to_switch_off(
+    repository: Path, fake: FakeTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(fake) as port:
+        async with gateway(repository, port, 0, http_facades="immich"):
+            pass
+        (warning,) = [each for each in caplog.records if "immich_upstream" in each.message]
+        assert warning.levelno == logging.WARNING
+        assert "machineLearning.facialRecognition.enabled" in warning.__dict__["fields"]["switch_off"]
+        caplog.clear()
+        async with gateway(repository, port, 0, http_facades="immich", immich_upstream="http://127.0.0.1:9/"):
+            pass
+        assert "immich" not in caplog.text
+        assert "127.0.0.1:9" not in caplog.text
+
+
+async def test_a_key_in_the_path_or_in_a_header_pays_for_what_succeeds(
+    repository: Path, fake: FakeTriton, ledger: Database
+) -> None:
+    with ledger.writing() as connection:
+        secret = keys.create(connection, Wish("home", ("tasks",), allowance=2))[1]
+    async with (
+        serving(fake) as port,
+        gateway(repository, port, 0, http_facades="immich", ledger=ledger.where) as running,
+        httpx.AsyncClient(base_url=running.http, trust_env=False, headers=MULTIPART) as client,
+    ):
+        await running.until(ready=True)
+        body = form(OCR, picture())
+        assert (await client.get("/ping")).status_code == 200
+        stranger = await client.post("/predict", content=body)
+        assert (stranger.status_code, list(stranger.json())) == (401, ["detail"])
+        assert (await client.post("/immich/img_nobodys/predict", content=body)).status_code == 401
+        assert (await client.post(f"/immich/{secret}/predict", content=form(OCR, b"broken"))).status_code == 400
+        assert (await client.post(f"/immich/{secret}/predict", content=body)).status_code == 200
+        assert (await client.post("/predict", content=body, headers={"x-api-key": secret})).status_code == 200
+        assert (await client.post("/predict", content=body, headers={"x-api-key": secret})).status_code == 402
