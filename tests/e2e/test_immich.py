@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
+
 import httpx2 as httpx
 import numpy as np
 import pytest
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc, ocr_pb2
 from PIL import Image, ImageDraw, ImageFont
 from support import made_pictures as made
-from support.native_immich import MULTIPART, OCR, form
+from support.native_immich import BOUNDARY, CLIP, MULTIPART, OCR, field, form
 from support.real_server import PATIENCE_SECONDS, Server
 
 LINES = ("Fresh bread every morning", "Closed on Mondays", "Mind the step")
@@ -58,7 +61,27 @@ def test_boxes_lie_where_grpc_has_them_to_a_pixel(
     for text, box in zip(found["ocr"]["text"], boxes, strict=True):
         edges = (*box.min(axis=0), *box.max(axis=0))
         assert np.abs(np.subtract(edges, places[text])).max() <= 1.5, "the mask rounds to whole pixels"
-    down = [box[0][1] for box in boxes]
-    assert down == sorted(down)
+    assert all(lower[0][1] - upper[0][1] > -10 for upper, lower in pairwise(boxes)), "from the top down, row by row"
     scores = {line.text: line.confidence for line in ours.ocr.lines}
     assert found["ocr"]["textScore"] == pytest.approx([scores[text] for text in found["ocr"]["text"]], abs=1e-5)
+
+
+def test_a_text_finds_its_picture_by_vectors_of_the_promised_size(
+    server: Server, photographs: dict[str, bytes]
+) -> None:
+    """Immich's default model promises 512 numbers, and so has ours."""
+
+    def vector(body: bytes) -> np.ndarray:
+        answer = httpx.post(f"http://{server.http}/predict", content=body, headers=MULTIPART, timeout=PATIENCE_SECONDS)
+        found = np.array(json.loads(answer.json()["clip"]))
+        assert found.shape == (512,)
+        assert np.linalg.norm(found) == pytest.approx(1, abs=1e-3)
+        return found
+
+    def text(words: str) -> bytes:
+        entries = {"clip": {"textual": {"modelName": "ViT-B-32__openai", "options": {"language": "en"}}}}
+        return field("entries", json.dumps(entries)) + field("text", words) + f"--{BOUNDARY}--\r\n".encode()
+
+    cat, coffee = (vector(form(CLIP, photographs[name])) for name in ("chelsea", "coffee"))
+    word = vector(text("a cat"))
+    assert word @ cat > word @ coffee

@@ -5,21 +5,24 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import numpy as np
 import pytest
 import pytest_asyncio
 from imagier_server.ledger import keys
 from imagier_server.ledger.database import Database
 from imagier_server.ledger.keys import Wish
+from support import made_embedder
 from support.fake_triton import FakeTriton, serving
 from support.native_immich import BOUNDARY, CLIP, FACES, MULTIPART, OCR, field, form
 from support.running_gateway import Gateway, gateway, picture
-from support.scripted_models import write_repository
+from support.scripted_models import TABBY, write_repository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOTHING = {"text": [], "box": [], "boxScore": [], "textScore": []}
@@ -35,7 +38,10 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(shared_fake: FakeTriton, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     repository = write_repository(tmp_path_factory.mktemp("models"))
-    async with serving(shared_fake) as port, gateway(repository, port, 0, http_facades="immich") as running:
+    async with (
+        serving(shared_fake) as port,
+        gateway(repository, port, 0, http_facades="immich", http_metrics=True) as running,
+    ):
         await running.until(ready=True)
         yield running
 
@@ -94,6 +100,32 @@ async def test_what_is_not_served_is_refused_for_good(client: httpx.AsyncClient,
     assert "--immich-upstream" in answer.json()["detail"]
 
 
+VISUAL = {"clip": {"visual": {"modelName": made_embedder.NAME}}}
+TEXTUAL = {"clip": {"textual": {"modelName": made_embedder.NAME, "options": {"language": "de"}}}}
+
+
+async def decoded(client: httpx.AsyncClient) -> float:
+    """How many pictures have been decoded."""
+    page = (await client.get("/metrics")).text
+    (count,) = re.findall(r'^imagier_stage_duration_seconds_count\{.*stage="decode".*\} (.+)$', page, re.MULTILINE)
+    return float(count)
+
+
+async def test_vectors_are_strings_and_share_the_decode(client: httpx.AsyncClient) -> None:
+    """Immich casts the string to a vector of PostgreSQL unread; a text has no imageHeight and imageWidth."""
+    before = await decoded(client)
+    answer = await client.post("/predict", content=form({**OCR, **VISUAL}, picture()), headers=MULTIPART)
+    assert list(answer.json()) == ["ocr", "clip", "imageHeight", "imageWidth"]
+    assert await decoded(client) == before + 1
+    assert isinstance(answer.json()["clip"], str)
+    vector = json.loads(answer.json()["clip"])
+    assert vector == pytest.approx(made_embedder.concepts()[TABBY], abs=0.01)
+    body = broken(field("entries", json.dumps(TEXTUAL)) + field("text", "cat"))
+    answer = await client.post("/predict", content=body, headers=MULTIPART)
+    assert list(answer.json()) == ["clip"]
+    assert json.loads(answer.json()["clip"]) == pytest.approx(made_embedder.embedded(np.array([[1]]))[0])
+
+
 async def test_the_log_says_which_jobs_to_switch_off(
     repository: Path, fake: FakeTriton, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -102,7 +134,7 @@ async def test_the_log_says_which_jobs_to_switch_off(
             pass
         (warning,) = [each for each in caplog.records if "immich_upstream" in each.message]
         assert warning.levelno == logging.WARNING
-        assert "machineLearning.facialRecognition.enabled" in warning.__dict__["fields"]["switch_off"]
+        assert warning.__dict__["fields"]["switch_off"] == ["machineLearning.facialRecognition.enabled"]
         caplog.clear()
         async with gateway(repository, port, 0, http_facades="immich", immich_upstream="http://127.0.0.1:9/"):
             pass

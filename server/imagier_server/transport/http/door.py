@@ -14,7 +14,7 @@ from imagier_server.call import CallContext, Lane, Transport, answer_by
 from imagier_server.catalogue import Catalogue
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import AnnotateRequest, Annotation, KeywordsRequest, TaskOutcome
-from imagier_server.tasks.embedding.values import EmbedTextRequest, TextEmbeddings
+from imagier_server.tasks.embedding.values import EmbedTextRequest, SpaceInfo, TextEmbeddings
 from imagier_server.tasks.tags.values import KeywordMatches
 from imagier_server.transport.credentials import idempotency_key
 from imagier_server.transport.gateway import Gateway
@@ -90,6 +90,12 @@ class Door:
     async def embed(self, wanted: EmbedTextRequest, call: CallContext) -> tuple[TextEmbeddings, TaskOutcome]:
         """The vectors of texts, and what they cost. Raises `ImagierError`."""
         return await self.gateway.texts.embed(wanted, call)
+
+    @property
+    def space(self) -> SpaceInfo | None:
+        """What this server's vectors may be compared with; None if it has none."""
+        space = self.gateway.texts.task.space
+        return space.info if space else None
 
     def catalogue(self) -> Catalogue:
         """What this server can do now."""

@@ -14,7 +14,6 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from imagier_server.call import CallContext
 from imagier_server.errors import (
     DrainingError,
     EngineUnavailableError,
@@ -25,21 +24,19 @@ from imagier_server.errors import (
 )
 from imagier_server.logs import log
 from imagier_server.settings import Settings
-from imagier_server.tasks.ocr.values import Text
-from imagier_server.transport.http.asking import asked
 from imagier_server.transport.http.bodies import fields
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint, Facade
-from imagier_server.transport.http.immich import entries, ocr, upstream
+from imagier_server.transport.http.immich import clip, entries, upstream
 from imagier_server.transport.http.immich.arriving import begin
 from imagier_server.transport.http.immich.entries import Models, ModelTask
-from imagier_server.transport.http.immich.places import Sheet
+from imagier_server.transport.http.immich.ours import answer, served
 from imagier_server.transport.http.immich.upstream import Answer, Form, Upstream, made_form
 from imagier_server.transport.statuses import http_headers, http_status
 
 NAME = "immich"
-_SWITCH_OFF = ("clip", "facialRecognition", "duplicateDetection")
-"""What Immich calls, in `machineLearning` of its settings, the jobs that need what we do not serve."""
+_FACES, _VECTORS = ("facialRecognition",), ("clip", "duplicateDetection")
+"""What Immich calls, in `machineLearning` of its settings, the jobs that need faces, and those that need vectors."""
 
 _RECODED = {"content-encoding", "transfer-encoding"}
 """With these the length of a body is not what arrives in chunks."""
@@ -68,30 +65,29 @@ async def _predict(request: Request, door: Door, native: Upstream | None) -> Res
     async with door.arriving(request, call) as chunks:
         kind = request.headers.get("content-type", "")
         arriving = await begin(chunks, kind)
-        if native and arriving.entries is not None and not _ours(wanted := entries.read(arriving.entries)):
+        wanted = entries.read(arriving.entries) if arriving.entries is not None else {}
+        if native and wanted and not served(wanted, door.space, relayed=True):
             length = request.headers.get("content-length") if _RECODED.isdisjoint(request.headers.keys()) else None
             return _passed_on(await native.predict(Form(kind, arriving.chunks, length), wanted))
         form = await fields(request, arriving.chunks)
     wanted = entries.read(form.get(entries.FIELD))
     given = await _given(form)
-    ours = _ours(wanted)
+    ours = served(wanted, door.space, relayed=native is not None)
     theirs = {task: models for task, models in wanted.items() if task not in ours}
     if not theirs:
-        return _json(await _our_answer(ours, given, door, call))
+        return _json(await answer(ours, given, door, call))
     if native is None:
-        raise _not_served(next(iter(theirs)))
+        raise _not_served(*next(iter(theirs.items())), door)
     # First, as it costs nothing: if it fails, our work would have been charged for an answer that nobody gets.
     relayed = await native.predict(made_form(theirs, given), theirs)
     if not ours:
         return _passed_on(relayed)
-    return _json({**relayed.value, **await _our_answer(ours, given, door, call)})
+    return _json({**relayed.value, **await answer(ours, given, door, call)})
 
 
-def _ours(wanted: Mapping[ModelTask, Models]) -> Mapping[ModelTask, Models]:
-    return {task: models for task, models in wanted.items() if task is ModelTask.OCR and ocr.is_ours(models)}
-
-
-def _not_served(task: ModelTask) -> ModelNotInstalledError:
+def _not_served(task: ModelTask, models: Models, door: Door) -> ModelNotInstalledError:
+    if task is ModelTask.CLIP:
+        return clip.refusal(models, door.space)
     return ModelNotInstalledError(
         "this server does not have the model asked for: name one that it has, switch the job off in Immich, or relay it to a"
         " native Immich machine learning (--immich-upstream)",
@@ -99,8 +95,8 @@ def _not_served(task: ModelTask) -> ModelNotInstalledError:
     )
 
 
-def _passed_on(answer: Answer) -> Response:
-    return Response(answer.content, media_type="application/json")
+def _passed_on(relayed: Answer) -> Response:
+    return Response(relayed.content, media_type="application/json")
 
 
 async def _given(form: FormData) -> Mapping[str, bytes | str]:
@@ -113,22 +109,6 @@ async def _given(form: FormData) -> Mapping[str, bytes | str]:
     if isinstance(text := form.get("text"), str):
         return {"text": text}
     raise InvalidRequestError("Either image or text must be provided")
-
-
-async def _our_answer(
-    tasks: Mapping[ModelTask, Models], given: Mapping[str, bytes | str], door: Door, call: CallContext
-) -> Mapping[str, Any]:
-    options = {ocr.TASK: ocr.options(tasks[ModelTask.OCR])}
-    image = given.get("image")
-    if not isinstance(image, bytes):
-        raise InvalidRequestError("this task needs an image", field="image")
-    annotation = await door.annotate(asked(image, options), call)
-    sheet = Sheet(annotation.width, annotation.height, annotation.orientation)
-    outcome = annotation.outcomes[ocr.TASK]
-    if outcome.error:
-        raise outcome.error
-    assert isinstance(outcome.result, Text)
-    return {ModelTask.OCR: ocr.answer(outcome.result, sheet), "imageHeight": sheet.height, "imageWidth": sheet.width}
 
 
 def _json(value: Mapping[str, Any]) -> Response:
@@ -151,9 +131,8 @@ def refuse(_request: Request, error: ImagierError) -> Response:
 @asynccontextmanager
 async def opened(door: Door, settings: Settings) -> AsyncIterator[tuple[Endpoint, ...]]:
     """The endpoints, with the connections to a native Immich. Without one, the log says what to switch off."""
-    del door
     if settings.immich_upstream is None:
-        switch_off = [f"machineLearning.{job}.enabled" for job in _SWITCH_OFF]
+        switch_off = [f"machineLearning.{job}.enabled" for job in (*_FACES, *(() if door.space else _VECTORS))]
         log(logging.WARNING, "no immich_upstream: switch off in Immich what is not served here", switch_off=switch_off)
     async with upstream.opened(settings.immich_upstream, settings.immich_seconds) as native:
 
