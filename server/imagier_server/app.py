@@ -51,6 +51,7 @@ from imagier_server.settings import Settings
 from imagier_server.stopping import stop_on_end_of_input, stop_on_signals
 from imagier_server.streams import Streams
 from imagier_server.tasks import registry
+from imagier_server.tasks.embedding.golden import read_golden
 from imagier_server.tasks.tags.keywords import Keywords
 from imagier_server.tasks.task import Task
 from imagier_server.text_embedding import TextEmbedder
@@ -150,7 +151,9 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
         )
         tracing = optional_parts.tracing(settings, stack)
         headers = tracing.headers if tracing else tuple
-        engines = await stack.enter_async_context(chosen_engines(settings, models, metrics, headers))
+        engines = await stack.enter_async_context(
+            chosen_engines(settings, models, metrics, headers, read_golden(settings.model_repository, tasks))
+        )
         stack.enter_context(exposed(metrics.registry, metrics_sockets, endpoints.socket_path(metrics_host)))
         lag = asyncio.create_task(_watch_event_loop(metrics))
         stack.callback(lag.cancel)

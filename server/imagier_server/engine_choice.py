@@ -12,6 +12,7 @@ from imagier_server.embedded import EmbeddedTriton
 from imagier_server.engines.addresses import Resolver, following, parse
 from imagier_server.engines.budget import RetryBudget
 from imagier_server.engines.pool import Engines
+from imagier_server.golden import Golden
 from imagier_server.logs import log
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel
@@ -31,11 +32,12 @@ async def chosen_engines(
     models: Mapping[str, LockedModel],
     metrics: Metrics,
     headers: Callable[[], tuple[tuple[str, str], ...]],
+    golden: Mapping[str, Sequence[Golden]],
 ) -> AsyncIterator[Engines]:
-    """Keep the engines connected during the block. `headers` go along with each inference."""
+    """Keep the engines connected during the block. `headers` go along with each inference; `golden` answers by model."""
 
     def connect(address: str) -> TritonEngine:
-        return TritonEngine(address, models, metrics, headers)
+        return TritonEngine(address, models, metrics, headers, golden)
 
     supervisor = _supervisor(settings, tuple(models), connect, metrics) if settings.engine == EMBEDDED else None
     # A picture has a few inferences in flight, all of which may be on the engine that dies.

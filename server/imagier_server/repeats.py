@@ -35,14 +35,21 @@ async def operation(request: AnnotateRequest, call: CallContext, threads: Execut
     return await asyncio.get_running_loop().run_in_executor(threads, _name, request, call)
 
 
-def _name(request: AnnotateRequest, call: CallContext) -> str:
+def named(call: CallContext, question: object, content: bytes = b"") -> str:
+    """The name of a call with an idempotency key: of who asks, what for, and of what. "" without such a key."""
+    if not call.idempotency_key:
+        return ""
     who = call.identity and (call.identity.tenant, sorted(call.identity.scopes))
+    name = blake2b(key=sha256(call.idempotency_key.encode()).digest(), digest_size=16)
+    name.update(repr((who, question)).encode())
+    name.update(content)
+    return name.hexdigest()
+
+
+def _name(request: AnnotateRequest, call: CallContext) -> str:
     # A stream has one key for all its pictures, which may be the same picture.
     which = request.request_id if call.lane is Lane.BULK else ""
-    name = blake2b(key=sha256(call.idempotency_key.encode()).digest(), digest_size=16)
-    name.update(repr((who, which, request.languages, sorted(request.tasks.items()), request.nonce)).encode())
-    name.update(request.image)
-    return name.hexdigest()
+    return named(call, (which, request.languages, sorted(request.tasks.items()), request.nonce), request.image)
 
 
 class Repeats:

@@ -14,6 +14,7 @@ from imagier_server.call import CallContext
 from imagier_server.errors import DeadlineError, ModelNotInstalledError
 from imagier_server.messages import TaskOutcome
 from imagier_server.pipeline import Pipeline
+from imagier_server.repeats import named
 from imagier_server.steps import TaskSteps
 from imagier_server.tasks.embedding.encoding import encoded
 from imagier_server.tasks.embedding.space import TEXT_EMBEDDER, Space
@@ -44,6 +45,8 @@ class TextEmbedder:
             space = self.task.space
             if space is None or space.text is None:
                 raise ModelNotInstalledError("this server does not embed texts: its model is not installed")
+            # A retry of texts works again: it is quick, and charged once.
+            call = replace(call, operation=named(call, ("texts", request)))
             if isinf(call.deadline):
                 call = replace(call, deadline=asyncio.get_running_loop().time() + self.pipeline.deadline_seconds)
             async with self.pipeline.admission.admit(request, call) as receipt:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import grpc
 import numpy as np
@@ -23,6 +24,7 @@ from imagier_server.errors import (
     ModelUnavailableError,
     OverloadedError,
 )
+from imagier_server.golden import Golden
 from imagier_server.logs import log
 from imagier_server.messages import Tensors
 from imagier_server.metrics import Metrics
@@ -32,6 +34,8 @@ from imagier_server.outcomes import FAILED, OK
 Headers = tuple[tuple[str, str], ...]
 """gRPC metadata."""
 
+# Of a model that takes other inputs, or fails at these.
+_DRIFTED = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
 _DATATYPES = {"UINT8": np.uint8, "INT32": np.int32, "INT64": np.int64, "FP32": np.float32}
 _NAMES = {np.dtype(dtype).name: name for name, dtype in _DATATYPES.items()}
 _CHANNEL_OPTIONS = (
@@ -47,6 +51,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
 _CHECK_SECONDS = 2.0
+_GOLDEN_SECONDS = 10.0
+_AGAIN_SECONDS = 30.0  # before a model that drifts is asked its golden pairs again
 # Messages that mean a lost process or device rather than a faulty picture: the Python backend's about a dead or hanging process,
 # and those of ONNX Runtime and CUDA, which persist until a restart.
 _FAILED = re.compile(
@@ -58,7 +64,7 @@ class TritonEngine:
     """One Triton at HOST:PORT.
 
     `models` come from models.lock; `headers` are sent with each request. A model is ready when Triton has it loaded
-    and warm and its config has the digest and recipe of models.lock.
+    and warm, its config has the digest and recipe of models.lock, and it gives its `golden` answers, if there are any.
     """
 
     def __init__(
@@ -67,9 +73,13 @@ class TritonEngine:
         models: Mapping[str, LockedModel],
         metrics: Metrics,
         headers: Callable[[], Headers] = tuple,
+        golden: Mapping[str, Sequence[Golden]] = MappingProxyType({}),
     ) -> None:
         self._models = models
         self._headers = headers
+        self._golden = golden
+        self._proven: set[str] = set()
+        self._drifted: dict[str, float] = {}
         self._metrics = metrics
         self._label = metrics.add_engine(address)
         self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
@@ -123,7 +133,10 @@ class TritonEngine:
     async def check(self) -> Mapping[str, bool]:
         """Return which models are ready: none if nothing listens. Raises `TimeoutError` if Triton takes too long."""
         answers = await asyncio.gather(*(self._is_ready(locked) for locked in self._models.values()))
-        return dict(zip(self._models, answers, strict=True))
+        ready = dict(zip(self._models, answers, strict=True))
+        # What is not ready may come back as another process.
+        self._proven &= {model for model, there in ready.items() if there}
+        return ready
 
     async def _is_ready(self, locked: LockedModel) -> bool:
         try:
@@ -147,11 +160,40 @@ class TritonEngine:
         loaded = (parameters["model_digest"].string_value, parameters["export_recipe"].string_value)
         if loaded == (locked.source_digest, str(locked.recipe)):
             self._refused.discard(locked.role)
-            return True
+            return await self._is_golden(locked.role)
         if locked.role not in self._refused:  # logged once, not at every check
             self._refused.add(locked.role)
             log(logging.ERROR, "model refused: its digest or recipe differs from models.lock", model=locked.role)
         return False
+
+    async def _is_golden(self, model: str) -> bool:
+        """Whether the model gives its golden answers. Asked once, and again after it has been away, or has drifted a while."""
+        if model in self._proven or model not in self._golden:
+            return True
+        now = asyncio.get_running_loop().time()
+        if now < self._drifted.get(model, 0):
+            return False
+        try:
+            for golden in self._golden[model]:
+                request = _request(model, golden.inputs, Lane.INTERACTIVE, _GOLDEN_SECONDS)
+                outputs = read_outputs(await self._stub.ModelInfer(request, timeout=_GOLDEN_SECONDS))
+                if not golden.agrees(outputs):
+                    raise InternalError
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _DRIFTED:
+                return False  # busy, or away: asked again at the next check
+            self._drifts(model, now)
+        except InternalError:
+            self._drifts(model, now)
+        else:
+            self._drifted.pop(model, None)
+            self._proven.add(model)
+        return model in self._proven
+
+    def _drifts(self, model: str, now: float) -> None:
+        if model not in self._drifted:  # logged once, not at every check
+            log(logging.ERROR, "model refused: its answers are not those of its golden pairs", model=model)
+        self._drifted[model] = now + _AGAIN_SECONDS
 
 
 def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from imagier.v1 import annotator_pb2, embedding_pb2
 from imagier_client import Embedding, InvalidRequestError, UnsupportedError, ranked
+from imagier_client.cli import main
 from imagier_server.model_lock import LOCK_NAME, write_lock_text
 from support import made_embedder
 from support.both_clients import Kind
@@ -51,6 +54,36 @@ async def test_over_http_it_is_the_same(running: Gateway) -> None:
     assert answer.status_code == 200
     assert len(answer.json()["embeddings"][0]["vector"]["packed"]) == 12
     assert (empty.status_code, empty.json()["code"]) == (400, "invalid_argument")
+
+
+async def test_v1_takes_json_and_says_what_is_wrong_with_it(running: Gateway) -> None:
+    url = f"{running.http}/v1/embed-text"
+    async with httpx2.AsyncClient() as http:
+        good = await http.post(url, json={"texts": ["red car"]})
+        bad = [await http.post(url, json=body) for body in ({"texts": [" "]}, {"text": "cat"}, {"texts": "cat"}, [])]
+        long = await http.post(url, json={"texts": ["c" * 65536]})
+    assert good.status_code == 200
+    assert good.json()["space"] == {"name": "made-8", "dimension": 8, "distance": "cosine"}
+    assert len(good.json()["embeddings"][0]["vector"]["values"]) == 8
+    assert [(answer.status_code, answer.json().get("field")) for answer in bad] == [
+        (400, "texts[0]"),
+        (400, "text"),
+        (400, "texts"),
+        (400, None),
+    ]
+    assert long.status_code in {400, 413}
+    assert long.headers["content-type"].startswith("application/problem+json")
+
+
+async def test_the_command_writes_a_line_for_each_text(running: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await asyncio.to_thread(main, ["embed-text", "cat", "red car", "--server", running.address]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["text"], line["space"], len(line["vector"])) for line in lines] == [
+        ("cat", "made-8", 8),
+        ("red car", "made-8", 8),
+    ]
+    assert await asyncio.to_thread(main, ["embed-text", " ", "--server", running.address]) == 1
+    assert "the text is empty (texts[0])" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ CONTEXT = 6
 PAD = -1
 NAME = "made-8"
 CLASSES = 1000
+NO_SCORES = np.zeros((0, CLASSES), np.float32)
 WORDS = ("<unk>", "cat", "dog", "red", "car", "house")
 
 
@@ -46,7 +47,20 @@ def write_assets(folder: Path, tagger_digest: str, **changed: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer().save(str(folder / "tokenizer.json"))
     np.savez(folder / "concepts.npz", vectors=concepts())
+    write_golden(folder)
     (folder / "space.json").write_text(json.dumps(space(tagger_digest, **changed)), "utf-8")
+
+
+def write_golden(folder: Path, texts: tuple[str, ...] = (), scores: np.ndarray = NO_SCORES) -> None:
+    """`golden.npz`: what the model answers to these texts, and the tagger to black pictures. Nothing, for scripted ones."""
+    vectors = [embedded(np.array([tokenizer().encode(text).ids]))[0] for text in texts]
+    np.savez(
+        folder / "golden.npz",
+        texts=np.array(texts, str),
+        vectors=np.array(vectors, np.float32).reshape(len(texts), DIMENSION),
+        pixels=np.zeros((len(scores), 260, 260, 3), np.uint8),
+        scores=scores,
+    )
 
 
 def embedded(tokens: np.ndarray) -> np.ndarray:

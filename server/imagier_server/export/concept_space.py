@@ -25,6 +25,8 @@ NAME = "concept-512"
 CONTEXT = 256
 BEST = 10
 PAD = -1
+LANGUAGES = ("en", "fr", "zh")
+"""Of the classes' names: one language alone has words of two meanings ("crane", "bat")."""
 SAME = 0.9999
 """Cosine with the package's vector."""
 TEXTS = (
@@ -74,10 +76,12 @@ def verify(role: str, weights: Path, graph: bytes) -> str:
 
 
 def class_vectors(classes: Path) -> npt.NDArray[np.float32]:
-    """The vectors (classes, dimension) of the tagger's classes, of unit length, in the order of its scores."""
+    """The vectors (classes, dimension) of the tagger's classes, the mean of their names' in three languages."""
     with classes.open(encoding="utf-8", newline="") as lines:
-        names = [row["en"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
-    return np.asarray(USE().encode(names), np.float32)
+        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    encoder = USE()
+    vectors = sum(encoder.encode([row[language] or row["en"] for row in rows]) for language in LANGUAGES)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 def _compressed(**arrays: npt.NDArray[np.generic]) -> bytes:

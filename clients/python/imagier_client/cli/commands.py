@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All commands of `imagier`: `annotate` and `keywords` are here, others come in by the entry points "imagier.commands"."""
+"""All commands of `imagier`: those on pictures and texts are here, others come in by the entry points "imagier.commands"."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from imagier_client import __version__
-from imagier_client.cli import annotate_command, matching
+from imagier_client.cli import annotate_command, matching, texts_command
 from imagier_client.cli.command import ALL_GOOD, NO_SERVER, USAGE
 from imagier_client.cli.receipt import receipt
 
-OWN = ("annotate", "keywords", "receipt")
+OWN = ("annotate", "embed-text", "keywords", "receipt")
 SERVER_HINT = "pip install 'imagier[server,cpu]'"
 PICTURES, SERVER, OTHERS = "Pictures", "Server", "Of other packages"
 OF_THE_SERVER = {
@@ -91,6 +91,7 @@ def _app() -> Any:
     for command, line, epilog in (
         (annotate_command.annotate, "Annotate pictures, and folders of pictures.", annotate_command.EPILOG),
         (matching.keywords, "Say which tags the keywords of a library mean.", matching.EPILOG),
+        (texts_command.embed_text, "Write the vectors of texts.", texts_command.EPILOG),
     ):
         app.command(rich_help_panel=PICTURES, short_help=line, epilog=epilog)(command)
     app.add_typer(receipt, name="receipt", rich_help_panel=PICTURES)

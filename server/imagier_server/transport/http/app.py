@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from imagier_server.admission.draining import Draining
 from imagier_server.errors import DrainingError, ImagierError, InternalError
 from imagier_server.logs import logger
-from imagier_server.transport.http import accounts, connect, openapi, probes, problems, reference_page, v1
+from imagier_server.transport.http import accounts, connect, openapi, probes, problems, reference_page, texts, v1
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint, Facade, Refuse
 from imagier_server.transport.http.routes import ProgramRoute, check_paths, laid_out
@@ -27,7 +27,14 @@ from imagier_server.transport.http.routes import ProgramRoute, check_paths, laid
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _GONE = "imagier.gone"
 
-OURS = (*v1.ENDPOINTS, *accounts.ENDPOINTS, *openapi.ENDPOINTS, *reference_page.ENDPOINTS, *probes.ENDPOINTS)
+OURS = (
+    *v1.ENDPOINTS,
+    *texts.ENDPOINTS,
+    *accounts.ENDPOINTS,
+    *openapi.ENDPOINTS,
+    *reference_page.ENDPOINTS,
+    *probes.ENDPOINTS,
+)
 
 
 def application(door: Door, facades: Sequence[Facade], origins: Sequence[str], files: Sequence[Route] = ()) -> ASGIApp:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from imagier.v1 import account_pb2, annotator_pb2, catalog_pb2
+from imagier.v1 import account_pb2, annotator_pb2, catalog_pb2, embedding_pb2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -17,7 +17,7 @@ from imagier_server.pipeline import MAX_REQUEST_ID
 from imagier_server.tasks.languages import MAX_LANGUAGE, MAX_LANGUAGES
 from imagier_server.tasks.options import Option
 from imagier_server.transport.codecs.registry import codecs
-from imagier_server.transport.http import problems
+from imagier_server.transport.http import problems, texts
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint
 from imagier_server.transport.http.json_schema import Schema, field_schema, reference, schemas
@@ -80,6 +80,14 @@ def described(catalogue: Catalogue, *, fetches: bool) -> dict[str, Any]:
         "security": [{}, {"bearer": []}, {"key": []}],
         "paths": {
             "/v1/annotate": {"post": _annotate(catalogue, fetches)},
+            "/v1/embed-text": {
+                "post": {
+                    "operationId": "embed-text",
+                    "summary": "Vectors of texts, to be compared with those of pictures.",
+                    "requestBody": {"required": True, "content": {"application/json": {"schema": texts.BODY}}},
+                    "responses": _responses(reference(embedding_pb2.EmbedTextResponse), Code),
+                }
+            },
             "/v1/catalog": {
                 "get": {
                     "operationId": "catalog",
@@ -109,6 +117,7 @@ def described(catalogue: Catalogue, *, fetches: bool) -> dict[str, Any]:
                 **schemas(
                     annotator_pb2.AnnotateResponse,
                     catalog_pb2.GetCatalogResponse,
+                    embedding_pb2.EmbedTextResponse,
                     account_pb2.GetBalanceResponse,
                     account_pb2.ListUsageResponse,
                     *results,
