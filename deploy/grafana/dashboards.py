@@ -134,6 +134,20 @@ OVERVIEW = {
             ),
         ),
         Panel(
+            "Tickets",
+            COUNT,
+            (
+                of("imagier_open_tickets", "instance", text="open"),
+                rate("imagier_tickets_total", "end", text="a second"),
+                rate("imagier_ticket_callbacks_total", "outcome", text="callbacks a second"),
+            ),
+        ),
+        Panel(
+            "Pictures of open tickets",
+            BYTES,
+            (of("imagier_open_ticket_bytes", "instance"),),
+        ),
+        Panel(
             "Usage events",
             COUNT,
             (

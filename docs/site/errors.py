@@ -52,9 +52,12 @@ _MEANING = {
     Full.ARRIVING: "as many requests are being received as the server takes",
     Full.QUEUE: "the queue of a model in Triton is full",
     Full.TIME: "the queue is longer than the call's deadline allows",
+    Full.TICKETS: "as many tickets are open as the server takes, or as this caller's share allows",
+    Full.TICKET_BYTES: "the pictures of open tickets take as many bytes as the server takes, or as this caller's share allows",
     Quota.KEY_PICTURES: "the key's pictures in a moving window",
     Quota.KEY_IN_FLIGHT: "the key's pictures in flight",
     Quota.KEY_IN_FLIGHT_BYTES: "the key's bytes of picture files in flight",
+    Quota.KEY_TICKETS: "the key's results that wait to be collected",
     Quota.SERVER_PICTURES: "the pictures of all keys together in a moving window",
 }
 _NOT_SERVING = ("imagier_server.export", "imagier_server.embedded.onnxruntime_backend", "imagier_server.decode.worker")

@@ -43,7 +43,7 @@ from imagier_server.logs import log
 from imagier_server.messages import ModelReference
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel, ModelLockError, read_lock
-from imagier_server.opened_ledger import credit, open_ledger
+from imagier_server.opened_ledger import credit, open_ledger, ticket_desk
 from imagier_server.pipeline import Pipeline
 from imagier_server.prices import read_prices
 from imagier_server.recording import Recorder
@@ -142,17 +142,23 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
         threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
         ledger = await open_ledger(settings, metrics, stack)
         keyring = ledger.keyring if ledger else None
+        credentials = Credentials(keyring)
         charging = (
             *credit(ledger, prices, settings),
             *await optional_parts.usage_events(settings, metrics, stack),
         )
-        admission, pace = await stack.enter_async_context(
+        gate = await stack.enter_async_context(
             chain(settings, draining, metrics, sockets.connected, scopes=scoped(keyring), credit=charging)
         )
         tracing = optional_parts.tracing(settings, stack)
-        headers = tracing.headers if tracing else tuple
         engines = await stack.enter_async_context(
-            chosen_engines(settings, models, metrics, headers, read_golden(settings.model_repository, tasks))
+            chosen_engines(
+                settings,
+                models,
+                metrics,
+                tracing.headers if tracing else tuple,
+                read_golden(settings.model_repository, tasks),
+            )
         )
         stack.enter_context(exposed(metrics.registry, metrics_sockets, endpoints.socket_path(metrics_host)))
         lag = asyncio.create_task(_watch_event_loop(metrics))
@@ -165,7 +171,7 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
             models={
                 role: ModelReference(role, model.full_version, model.research_only) for role, model in models.items()
             },
-            admission=admission,
+            admission=gate.admission,
             recorder=recorder,
             decoder=decoders,
             engine=Lanes(engines, settings.bulk_ahead, metrics),
@@ -175,24 +181,24 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
             stream_deadline_seconds=settings.stream_deadline_seconds,
             signer=signer,
         )
-        keywords = KeywordMatching(Keywords.of_repository(settings.model_repository), admission, recorder, threads)
+        words = KeywordMatching(Keywords.of_repository(settings.model_repository), gate.admission, recorder, threads)
         texts = TextEmbedder(pipeline)
         accounting = Accounting(ledger, prices)
         trace = tracing.parent if tracing else nullcontext
         current = partial(_current, tasks, models, engines, prices, signer, settings)
         ready = partial(_ready, engines, models)
         service = AnnotatorService(
-            pipeline, Streams(pipeline, draining, settings.stream_in_flight), keywords, texts, current, trace
+            pipeline, Streams(pipeline, draining, settings.stream_in_flight), words, texts, current, trace
         )
         # Wait for the first health checks, or early callers would be told that there is no engine.
         with suppress(TimeoutError):
             async with asyncio.timeout(None if settings.engine == EMBEDDED else _REMOTE_READY_SECONDS):
                 await engines.wait_ready(models)
-        receiving = _receiving(sockets, metrics, pace, settings)
+        receiving = _receiving(sockets, metrics, gate.pace, settings)
         stack.push_async_callback(receiving.close)
-        credentials = Credentials(keyring)
+        desk = await ticket_desk(ledger, pipeline, gate, draining, settings, stack)
         gateway = Gateway(
-            pipeline, keywords, texts, accounting, current, ready, credentials, receiving, draining, metrics, trace
+            pipeline, words, texts, accounting, current, ready, credentials, receiving, draining, metrics, trace, desk
         )
         # Stopped after gRPC, whose end awaits all work in flight: until then it refuses new work with a hint.
         http_address = await _http(stack, http_sockets, gateway, certificates, settings)

@@ -56,12 +56,16 @@ class KeyLimits:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls, by a key: its id, never the key itself. `scopes`: names of tasks, `TASKS` for every task, `ADMIN`."""
+    """Who calls, by a key: its id, never the key itself. `scopes`: names of tasks, `TASKS` for every task, `ADMIN`.
+
+    `callbacks`: the origins ("https://photos.example.org") that results may be sent to.
+    """
 
     key_id: str
     tenant: str
     scopes: frozenset[str]
     limits: KeyLimits = KeyLimits()
+    callbacks: tuple[str, ...] = ()
 
 
 TASKS = "tasks"

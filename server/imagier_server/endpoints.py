@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 UNIX = "unix:"
 QUOTA_STORES = {"valkey": "valkey", "redis": "valkey", "valkeys": "valkeys", "rediss": "valkeys"}
 """Schemes of a quota store's URL, by those that Valkey's client knows; it speaks to Redis too."""
+_USUAL_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_.])?")
 _UNIX_PATH = 107  # bytes; of sockaddr_un
 _SOCKET_UMASK = 0o117  # the socket's owner and group may connect
@@ -126,6 +127,24 @@ def usage_sink(text: str) -> str:
     elif not Path(text).parent.is_dir():
         raise ValueError("the folder of this file does not exist")
     return text
+
+
+def origin(text: str) -> str:
+    """Return the origin of an URL of http or https: "https://photos.example.org", with a port if it is not the usual one.
+
+    Raises ValueError that says what to write instead.
+    """
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise ValueError("write https://HOST or https://HOST:PORT") from None
+    if url.scheme not in _USUAL_PORTS or not url.hostname:
+        raise ValueError("write https://HOST or https://HOST:PORT")
+    if "@" in url.netloc or not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
+        raise ValueError("write the host alone, in ASCII, without a user")
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return f"{url.scheme}://{host}" + ("" if port in {None, _USUAL_PORTS[url.scheme]} else f":{port}")
 
 
 def _host(text: str, hint: str) -> str:

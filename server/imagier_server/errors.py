@@ -146,7 +146,7 @@ class ImageTooLargeError(InvalidImageError):
 
 
 class Full(StrEnum):
-    """The exhausted limit: pictures, bytes, one caller's share, requests being received, a model's queue, or the call's time."""
+    """The exhausted limit: pictures, bytes, a caller's share, requests being received, a model's queue, time, tickets."""
 
     PICTURES = "PICTURES_FULL"
     BYTES = "BYTES_FULL"
@@ -154,6 +154,8 @@ class Full(StrEnum):
     ARRIVING = "ARRIVING_FULL"
     QUEUE = "QUEUE_FULL"
     TIME = "TIME_TOO_SHORT"
+    TICKETS = "TICKETS_FULL"
+    TICKET_BYTES = "TICKET_BYTES_FULL"
 
 
 _USED_UP = {
@@ -162,6 +164,8 @@ _USED_UP = {
     Full.CALLER: "caller:in_flight",
     Full.ARRIVING: "server:arriving",
     Full.QUEUE: "model:queue",
+    Full.TICKETS: "server:tickets",
+    Full.TICKET_BYTES: "server:ticket_bytes",
 }
 
 
@@ -187,11 +191,12 @@ class OverloadedError(ImagierError):
 
 
 class Quota(StrEnum):
-    """The quota that is used up: pictures in a moving window, pictures in flight or their bytes; a key's, or that of all keys."""
+    """The quota that is used up: pictures in a moving window, in flight, or their bytes, tickets; a key's, or that of all keys."""
 
     KEY_PICTURES = "KEY_PICTURES"
     KEY_IN_FLIGHT = "KEY_IN_FLIGHT"
     KEY_IN_FLIGHT_BYTES = "KEY_IN_FLIGHT_BYTES"
+    KEY_TICKETS = "KEY_TICKETS"
     SERVER_PICTURES = "SERVER_PICTURES"
 
 

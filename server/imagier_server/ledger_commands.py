@@ -60,6 +60,13 @@ def create_key(  # noqa: PLR0913, PLR0917 - an argument for each option
     ] = None,
     in_flight: Annotated[int | None, typer.Option(min=1, help="Pictures in flight.")] = None,
     in_flight_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of picture files in flight.")] = None,
+    callback_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Where results of tickets may be sent, as in https://photos.example.org. May be repeated.",
+        ),
+    ] = None,
     certificate: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="No key is made: a client certificate with this name stands for it."),
@@ -76,6 +83,7 @@ def create_key(  # noqa: PLR0913, PLR0917 - an argument for each option
         int(expires.replace(tzinfo=UTC).timestamp()) if expires else None,
         certificate,
         allowance,
+        tuple(callback_origin or ()),
     )
     with _writing(ledger) as connection:
         made, secret = kept.create(connection, wish)
@@ -106,6 +114,7 @@ def list_keys(
             ("in_flight", who.limits.in_flight),
             ("in_flight_bytes", who.limits.in_flight_bytes),
             ("certificate", key.certificate),
+            ("callbacks", " ".join(who.callbacks) or None),
         )
         more = "".join(f"  {name}: {value}" for name, value in limits if value is not None)
         print(f"{who.key_id}  {who.tenant:20}  {state:28}  {','.join(sorted(who.scopes))}{more}")

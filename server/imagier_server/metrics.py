@@ -185,9 +185,11 @@ class Metrics:
             "quota_store_up",
             "1 while the shared store of quotas answers, or without one; 0: each gateway counts by itself.",
         )
-        self.usage_events = self._counter(
-            "usage_events", "Usage events, by outcome: `sent`, or `dropped` (refused, or too many wait).", "outcome"
-        )
+        self.open_tickets = self._gauge("open_tickets", "Tickets whose picture has not been read yet.")
+        self.open_ticket_bytes = self._gauge("open_ticket_bytes", "Bytes of the picture files of open tickets.")
+        self.tickets = self._counter("tickets", "Tickets that have ended, by how.", "end")
+        self.ticket_callbacks = self._counter("ticket_callbacks", "Results sent to callbacks, by outcome.", "outcome")
+        self.usage_events = self._counter("usage_events", "Usage events, by outcome.", "outcome")
         self.usage_events_waiting = self._gauge("usage_events_waiting", "Usage events not sent yet.")
 
     def _watch_memory(self, cgroup: Path) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imagier_server.admission.admission import Stage
+from imagier_server.admission.chain import Chain
 from imagier_server.admission.credits import charged
+from imagier_server.admission.draining import Draining
 from imagier_server.call import Lane
 from imagier_server.metrics import Metrics
+from imagier_server.pipeline import Pipeline
 from imagier_server.settings import Settings
+from imagier_server.tickets.desk import Desk, Doors
+from imagier_server.tickets.places import Places
 
 if TYPE_CHECKING:
     from imagier_server.ledger.ledger import Ledger
@@ -30,6 +36,23 @@ async def open_ledger(settings: Settings, metrics: Metrics, stack: AsyncExitStac
         return await stack.enter_async_context(opened(settings.ledger, metrics))
     except LedgerError as error:
         raise OSError(str(error)) from error
+
+
+async def ticket_desk(
+    ledger: Ledger | None,
+    pipeline: Pipeline,
+    gate: Chain,
+    draining: Draining,
+    settings: Settings,
+    stack: AsyncExitStack,
+) -> Desk | None:
+    """The desk of tickets until the stack is closed; None without a ledger, which keeps their results."""
+    if ledger is None:
+        return None
+    doors = Doors(gate.entrance, replace(pipeline, admission=gate.reading), draining)
+    places = Places(settings.tickets, settings.ticket_bytes, pipeline.metrics)
+    desk = Desk(doors, ledger.tickets, places, settings.stream_in_flight, pipeline.metrics)
+    return await stack.enter_async_context(desk.open())
 
 
 def credit(ledger: Ledger | None, prices: Mapping[str, int], settings: Settings) -> Sequence[Stage]:

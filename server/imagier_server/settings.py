@@ -143,15 +143,17 @@ class Settings(BaseSettings):
     in_flight_bytes: Annotated[int, Field(ge=MIB, description="Bytes of picture files in flight.")] = 512 * MIB
     receive_bytes: Annotated[
         int,
-        Field(
-            ge=MIB, description="Bytes held of requests still being received; beyond it, uploads pause or are ended."
-        ),
+        Field(ge=MIB, description="Bytes of requests being received; beyond it, uploads pause or are ended."),
     ] = 192 * MIB
     receive_seconds: Annotated[
         float, Field(gt=0, description="Time limit for receiving the request of a unary call, in seconds.")
     ] = 60.0
     connections: Annotated[int, Field(ge=1, le=65535, description="Open connections; further ones are closed.")] = 1024
     stream_in_flight: Annotated[int, Field(ge=1, le=1024, description="Pictures of one stream in flight.")] = 16
+    tickets: Annotated[int, Field(ge=1, le=100_000, description="Open tickets: pictures of Piwigo not read yet.")] = (
+        1000
+    )
+    ticket_bytes: Annotated[int, Field(ge=MIB, description="Bytes of picture files of open tickets.")] = 512 * MIB
     bulk_ahead: Annotated[
         float,
         Field(
@@ -190,10 +192,7 @@ class Settings(BaseSettings):
     ] = 0
     quota_in_flight_bytes: Annotated[
         int,
-        Field(
-            ge=0,
-            description="Bytes of picture files in flight for each key that has no limit of its own; 0 for no limit.",
-        ),
+        Field(ge=0, description="Bytes in flight for each key without a limit of its own; 0 for no limit."),
     ] = 0
     quota_total_pictures: Annotated[
         str | None,

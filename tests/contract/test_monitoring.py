@@ -153,6 +153,7 @@ def test_every_series_is_counted_in_a_test() -> None:
         "integration/metrics/test_requests.py",
         "integration/metrics/test_what_runs.py",
         "integration/test_keys.py",
+        "integration/http/test_piwigo_callbacks.py",
         "e2e/test_metrics.py",
         "e2e/test_liveness.py",
         "unit/imagier_server/test_metrics.py",

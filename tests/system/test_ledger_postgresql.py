@@ -13,6 +13,7 @@ from support.key_cases import *  # noqa: F403
 from support.ledger_cases import *  # noqa: F403
 from support.ledger_model import *  # noqa: F403
 from support.postgresql import Postgresql, postgresql
+from support.ticket_cases import *  # noqa: F403
 
 names = (f"ledger{number}" for number in itertools.count())
 

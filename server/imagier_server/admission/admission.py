@@ -32,12 +32,16 @@ class Work(Protocol):
 
 
 class Receipt:
-    """The basis for settling when the work ends. `outcomes` by task; empty if the caller gets no answer."""
+    """The basis for settling when the work ends. `outcomes` by task; empty if the caller gets no answer.
 
-    __slots__ = ("outcomes",)
+    `reservation`: the id of the credits reserved for it; "" if there are none.
+    """
+
+    __slots__ = ("outcomes", "reservation")
 
     def __init__(self) -> None:
         self.outcomes = _NOTHING
+        self.reservation = ""
 
     @property
     def succeeded(self) -> tuple[str, ...]:

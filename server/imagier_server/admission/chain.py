@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from imagier_server.admission.admission import Admission, Stage, largest
 from imagier_server.admission.draining import Draining
@@ -19,6 +20,19 @@ from imagier_server.metrics import Metrics
 from imagier_server.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The admission of one server, and the pace of its work.
+
+    Of a ticket `entrance` holds from beginning to end, `reading` while its picture is read; together they are all stages.
+    """
+
+    admission: Admission
+    entrance: Admission
+    reading: Admission
+    pace: Pace
+
+
 @asynccontextmanager
 async def chain(
     settings: Settings,
@@ -28,8 +42,8 @@ async def chain(
     *,
     scopes: Stage,
     credit: Sequence[Stage] = (),
-) -> AsyncIterator[tuple[Admission, Pace]]:
-    """The stages of one server in order, and the pace of its work. `connected`: whether a caller's connection is open.
+) -> AsyncIterator[Chain]:
+    """The stages of one server in order. `connected`: whether a caller's connection is open.
 
     `credit` is reserved for work that has passed all but the last: a quota's picture, which cannot be given back, is taken last.
     Raises ImportError for an extra that is not installed.
@@ -42,5 +56,11 @@ async def chain(
         store = await stack.enter_async_context(quota_store(settings.quota_store)) if settings.quota_store else None
         quotas = Quotas(of_keys, settings.quota_total_pictures, Windows(metrics, store))
         size = largest(settings.max_image_bytes)
-        stages = (draining.stage, scopes, size, limits.stage, estimates.stage, *credit, quotas.stage)
-        yield Admission(stages, limits.knock), pace
+        before, reading, after = (
+            (draining.stage, scopes, size),
+            (limits.stage, estimates.stage),
+            (*credit, quotas.stage),
+        )
+        yield Chain(
+            Admission((*before, *reading, *after), limits.knock), Admission((*before, *after)), Admission(reading), pace
+        )

@@ -16,7 +16,10 @@ _MARGIN_SECONDS = 60.0
 
 
 class Settled(Protocol):
-    """A reservation to be settled, once."""
+    """A reservation to be settled, once. `id` is its name in the ledger."""
+
+    @property
+    def id(self) -> str: ...
 
     async def settle(self, charges: Mapping[str, int]) -> None:
         """Charge the credits of each task that succeeded; the rest is given back. Never raises."""
@@ -44,6 +47,7 @@ def charged(purse: Purse, price: Callable[[str], int], seconds: Mapping[Lane, fl
             return
         left = seconds[call.lane] if isinf(call.deadline) else call.seconds_left
         reservation = await purse.reserve({task: price(task) for task in work.tasks}, left + _MARGIN_SECONDS, call)
+        receipt.reservation = reservation.id
         try:
             yield
         finally:

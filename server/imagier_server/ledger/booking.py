@@ -122,6 +122,15 @@ def post(
     return [made[place] for place in range(len(asks))]
 
 
+def void(connection: Connection, ids: Sequence[str]) -> None:
+    """Give back what is reserved, for work that has ended without its gateway."""
+    released = Counter[str]()
+    for tenant, amount in connection.execute(_RELEASE, {"ids": ids}):
+        released[tenant] += amount
+    for tenant in sorted(released):
+        connection.execute(_SETTLE, {"whose": tenant, "charged": 0, "released": released[tenant]})
+
+
 def _settled(
     connection: Connection, settlements: Sequence[Settlement], now: int, *, sweep: bool
 ) -> tuple[Counter[str], Counter[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
-from imagier_server import moving_windows
+from imagier_server import endpoints, moving_windows
 from imagier_server.call import TASKS, Identity, KeyLimits
 from imagier_server.ledger.accounts import Kind, grant, open_account
 from imagier_server.ledger.database import LedgerError
@@ -66,9 +66,10 @@ class Wish:
     expires: int | None = None
     certificate: str | None = None
     allowance: int = 0
+    callbacks: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raises `LedgerError` for a wrong name or number."""
+        """Raises `LedgerError` for a wrong name, number or origin."""
         if not self.scopes or not all(map(_SCOPE.fullmatch, self.scopes)):
             raise LedgerError("a key needs scopes: tasks' names, 'tasks' for every task, or 'admin'")
         if self.certificate is not None and not self.certificate.strip():
@@ -82,6 +83,12 @@ class Wish:
                 raise LedgerError("a limit is a whole number from 1")
         if self.allowance < 0:
             raise LedgerError("an allowance is a whole number from 0")
+        for each in self.callbacks:
+            try:
+                if endpoints.origin(each) != each:
+                    raise ValueError("write the origin alone, as in https://photos.example.org")
+            except ValueError as error:
+                raise LedgerError(f"callback origin: {error}") from None
 
 
 def create(connection: Connection, wish: Wish) -> tuple[Key, str]:
@@ -98,7 +105,7 @@ def create(connection: Connection, wish: Wish) -> tuple[Key, str]:
     elif connection.scalar(select(keys.c.id).where(keys.c.certificate == wish.certificate)):
         raise LedgerError("another key has this certificate")
     made = Key(
-        Identity(key_id, wish.tenant, frozenset(wish.scopes), wish.limits),
+        Identity(key_id, wish.tenant, frozenset(wish.scopes), wish.limits, wish.callbacks),
         int(time.time()),
         digest(secret) if secret else None,
         wish.certificate,
@@ -124,7 +131,8 @@ def rotate(connection: Connection, key_id: str, grace: float = DAY) -> tuple[Key
     if not old.valid(now):
         raise LedgerError("the key is expired or revoked: create another one")
     who = old.identity
-    made, secret = create(connection, Wish(who.tenant, tuple(sorted(who.scopes)), who.limits, old.expires))
+    wish = Wish(who.tenant, tuple(sorted(who.scopes)), who.limits, old.expires, callbacks=who.callbacks)
+    made, secret = create(connection, wish)
     ends = now + int(grace)
     _update(connection, key_id, expires=ends if old.expires is None else min(ends, old.expires))
     return made, secret
@@ -166,6 +174,7 @@ def _insert(connection: Connection, key: Key) -> None:
             pictures=who.limits.pictures,
             in_flight=who.limits.in_flight,
             in_flight_bytes=who.limits.in_flight_bytes,
+            callbacks=" ".join(who.callbacks),
             created=key.created,
             expires=key.expires,
         )
@@ -190,6 +199,7 @@ def _key(row: Row[Any]) -> Key:
             row.tenant,
             frozenset(row.scopes.split()),
             KeyLimits(row.pictures, row.in_flight, row.in_flight_bytes),
+            tuple(row.callbacks.split()),
         ),
         row.created,
         row.digest,

@@ -19,6 +19,7 @@ from imagier_server.ledger.booking import Ask, Reservation
 from imagier_server.ledger.bookkeeper import Bookkeeper
 from imagier_server.ledger.database import Database, DatabaseError, LedgerError
 from imagier_server.ledger.keyring import Keyring
+from imagier_server.ledger.ticket_book import TicketBook
 from imagier_server.messages import Account, Use
 from imagier_server.metrics import Metrics
 
@@ -34,6 +35,11 @@ class Reserved:
     bookkeeper: Bookkeeper
     reservation: Reservation
 
+    @property
+    def id(self) -> str:
+        """Its name in the ledger."""
+        return self.reservation.id
+
     async def settle(self, charges: Mapping[str, int]) -> None:
         """Charge the credits of each task that succeeded; the rest is given back."""
         await self.bookkeeper.settle(self.reservation, charges)
@@ -43,12 +49,18 @@ class Ledger:
     """Keys and credits of one gateway; made by `opened`."""
 
     def __init__(
-        self, database: Database, readers: ThreadPoolExecutor, bookkeeper: Bookkeeper, keyring: Keyring
+        self,
+        database: Database,
+        readers: ThreadPoolExecutor,
+        bookkeeper: Bookkeeper,
+        keyring: Keyring,
+        tickets: TicketBook,
     ) -> None:
         self._database = database
         self._readers = readers
         self._bookkeeper = bookkeeper
         self.keyring = keyring
+        self.tickets = tickets
 
     async def reserve(self, prices: Mapping[str, int], seconds: float, call: CallContext) -> Reserved:
         """Reserve the price of each task for the caller's tenant, for at most `seconds`.
@@ -93,8 +105,9 @@ async def opened(where: str, metrics: Metrics) -> AsyncIterator[Ledger]:
         async with (
             Bookkeeper(database, metrics).open() as bookkeeper,
             Keyring(database, readers).following() as keyring,
+            TicketBook(database).open() as tickets,
         ):
-            yield Ledger(database, readers, bookkeeper, keyring)
+            yield Ledger(database, readers, bookkeeper, keyring, tickets)
     finally:
         readers.shutdown(wait=False, cancel_futures=True)
         database.close()

@@ -56,6 +56,8 @@ keys = Table(
     Column("pictures", Text),
     Column("in_flight", Integer),
     Column("in_flight_bytes", BigInteger),
+    # Origins that results may be sent to, separated by spaces.
+    Column("callbacks", Text, nullable=False, server_default=""),
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger),
     Column("revoked", BigInteger),
@@ -93,4 +95,23 @@ reservations = Table(
     Column("tenant", Text, ForeignKey(_TENANT), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False, index=True),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    # Random. Nothing of a picture is in a row but its result, which only the API key opens.
+    Column("id", Text, primary_key=True),
+    Column("key_id", Text, ForeignKey("keys.id"), nullable=False, index=True),
+    # "open" while a gateway works on it, "done", or "lost" with that gateway.
+    Column("state", Text, nullable=False),
+    # Of the gateway that has the picture in its memory.
+    Column("gateway", Text, nullable=False),
+    # The credits that a lost ticket gives back.
+    Column("reservation", Text, nullable=False),
+    # Open: how long the gateway vouches for it. Done: until then the result is on its way to somebody.
+    Column("held", BigInteger, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("expires", BigInteger, nullable=False, index=True),
+    Index(None, "gateway"),
 )

@@ -16,12 +16,16 @@ from imagier_server.keyword_matching import KeywordMatching
 from imagier_server.metrics import Metrics
 from imagier_server.pipeline import Pipeline
 from imagier_server.text_embedding import TextEmbedder
+from imagier_server.tickets.desk import Desk
 from imagier_server.transport.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The parts. `catalogue` returns the current one, `ready` whether every model is; `trace` continues the trace in headers."""
+    """The parts. `catalogue` returns the current one, `ready` whether every model is; `trace` continues the trace in headers.
+
+    `tickets` is None on a server without a ledger.
+    """
 
     pipeline: Pipeline
     keywords: KeywordMatching
@@ -34,3 +38,4 @@ class Gateway:
     draining: Draining
     metrics: Metrics
     trace: Callable[[Any], AbstractContextManager[object]] = nullcontext
+    tickets: Desk | None = None

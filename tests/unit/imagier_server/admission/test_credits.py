@@ -27,6 +27,7 @@ class Purse:
     empty: bool = False
     reserved: list[tuple[dict[str, int], float]] = field(default_factory=list)
     settled: list[dict[str, int]] = field(default_factory=list)
+    id: str = "r1"
 
     async def reserve(self, prices: Mapping[str, int], seconds: float, call: CallContext) -> Purse:
         if self.empty:
