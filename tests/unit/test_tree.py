@@ -97,6 +97,7 @@ PROVED_BY = {
     "imagier_server/transport/http/connections.py": "integration/http/test_connections.py",
     "imagier_server/transport/http/door.py": "integration/http/test_people.py",
     "imagier_server/transport/http/facades/facade.py": "integration/http/test_facades.py",
+    "imagier_server/transport/http/facades/piwigo/api.py": "integration/http/test_piwigo.py",
     "imagier_server/transport/http/fetching.py": "integration/http/test_fetching.py",
     "imagier_server/transport/http/json_schema.py": "integration/http/test_openapi.py",
     "imagier_server/transport/http/openapi.py": "integration/http/test_openapi.py",

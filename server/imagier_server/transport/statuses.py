@@ -45,7 +45,9 @@ STATUSES: Mapping[Code, Status] = MappingProxyType(
     }
 )
 
-_HTTP = {ImageTooLargeError.reason: 413}
+OUTDATED = "OUTDATED_CLIENT"
+"""The reason that asks for a newer version of the program that calls."""
+_HTTP = {ImageTooLargeError.reason: 413, OUTDATED: 426}
 """HTTP's own status for a reason, where its code's says less."""
 
 

@@ -18,6 +18,7 @@ from imagier_server.transport.http import page, probes
 from imagier_server.transport.http.addresses import Allowed
 from imagier_server.transport.http.app import application
 from imagier_server.transport.http.bodies import BodyReader
+from imagier_server.transport.http.connecting import Connector
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades import registry
 from imagier_server.transport.http.facades.facade import Facade
@@ -83,8 +84,7 @@ def _fetcher(gateway: Gateway, arriving: Bodies, settings: Settings) -> Fetcher 
     return Fetcher(
         gateway.receiving,
         arriving,
-        Allowed(settings.http_fetch_networks),
-        settings.http_fetch_plain,
+        Connector(Allowed(settings.http_fetch_networks), settings.http_fetch_plain),
         settings.http_fetch_seconds,
         settings.max_image_bytes,
         f"Imagier/{version('imagier')}",

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from imagier_server.transport.http.facades import immich, ollama, openai, photoprism
 from imagier_server.transport.http.facades.facade import Facade
+from imagier_server.transport.http.facades.piwigo import api as piwigo
 
 BUILT_IN: tuple[Facade, ...] = (
     openai.FACADE,
     ollama.FACADE,
     photoprism.FACADE,
     immich.FACADE,
+    piwigo.FACADE,
 )
 
 ALL = "all"
