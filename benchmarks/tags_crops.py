@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from imagier_server.tasks.tags.task import SHORTER_SIDE, SIDE, TagsTask, prepare
+from imagier_server.tasks.tags.crops import SHORTER_SIDE, SIDE, prepare
+from imagier_server.tasks.tags.task import TagsTask
 from PIL import Image
 from tags_calibration import fitted
 from tags_scores import REPOSITORY, RESULTS, centre, decoded, encoded, labelled, model, shown

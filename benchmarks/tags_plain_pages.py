@@ -14,8 +14,9 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from imagier_server.tasks.tags.crops import prepare
 from imagier_server.tasks.tags.plain_page import is_plain_page
-from imagier_server.tasks.tags.task import TagsTask, prepare
+from imagier_server.tasks.tags.task import TagsTask
 from imagier_server.tasks.tags.values import TagsOptions
 from PIL import Image
 from tags_pages import GROUPS, drawn

@@ -14,7 +14,8 @@ from imagier_server.decode.formats import sniff
 from imagier_server.decode.refusals import Caps
 from imagier_server.export.onnx_runtime import onnxruntime
 from imagier_server.messages import Picture
-from imagier_server.tasks.tags.task import TagsTask, prepare
+from imagier_server.tasks.tags.crops import prepare
+from imagier_server.tasks.tags.task import TagsTask
 from imagier_server.tasks.tags.values import Tags, TagsOptions
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from math import isinf
 from typing import cast
 
-import numpy as np
-
 from imagier_server.call import CallContext
 from imagier_server.errors import DeadlineError, ModelNotInstalledError
 from imagier_server.messages import TaskOutcome
@@ -18,9 +16,10 @@ from imagier_server.repeats import named
 from imagier_server.steps import TaskSteps
 from imagier_server.tasks.embedding.encoding import encoded
 from imagier_server.tasks.embedding.space import TEXT_EMBEDDER, Space
-from imagier_server.tasks.embedding.task import EmbeddingTask, check_encoding, unit
+from imagier_server.tasks.embedding.task import EmbeddingTask, check_encoding
+from imagier_server.tasks.embedding.text_vectors import vectors_of
 from imagier_server.tasks.embedding.texts import TextSide, check_texts
-from imagier_server.tasks.embedding.values import NAME, EmbedTextRequest, TextEmbedding, TextEmbeddings, Vectors
+from imagier_server.tasks.embedding.values import NAME, EmbedTextRequest, TextEmbedding, TextEmbeddings
 from imagier_server.tasks.languages import check_languages, primary, spoken
 from imagier_server.timings import Stage, Timings
 
@@ -72,15 +71,3 @@ class TextEmbedder:
         _, unknown = spoken(request.languages, {primary(language) for language in self.task.languages})
         pairs = zip(written, truncated, strict=True)
         return TextEmbeddings(space.info, tuple(TextEmbedding(*pair) for pair in pairs), unknown)
-
-
-async def vectors_of(
-    space: Space, side: TextSide, texts: tuple[str, ...], steps: TaskSteps
-) -> tuple[Vectors, tuple[bool, ...]]:
-    """The vectors (texts, dimension), and which texts were cut. A batch at a time: one call does not fill the model's queue."""
-    tokenised = await steps.compute(Stage.PREPARE, side.tokenise, texts)
-    vectors = np.empty((len(texts), space.info.dimension), np.float32)
-    for batch in tokenised.batches:
-        outputs = await steps.infer(TEXT_EMBEDDER, batch.inputs)
-        vectors[list(batch.places)] = unit(np.asarray(outputs["vector"], np.float32), space.info.dimension)
-    return vectors, tokenised.truncated

@@ -13,7 +13,7 @@ import httpx2
 import numpy as np
 import pytest
 from imagier.v1 import annotator_pb2, embedding_pb2
-from imagier_client import Embedding, InvalidRequestError, UnsupportedError, ranked
+from imagier_client import Candidate, Embedding, InvalidRequestError, Tags, UnsupportedError, ranked
 from imagier_client.cli import main
 from imagier_server.model_lock import LOCK_NAME, write_lock_text
 from support import made_embedder
@@ -150,3 +150,15 @@ async def test_a_client_refuses_before_it_asks(running: Gateway, kind: Kind) -> 
     async with kind(running.address) as client:
         with pytest.raises(InvalidRequestError):
             await client.embed_text("cat")
+
+
+async def test_own_labels_are_scored_beside_the_tags(running: Gateway, kind: Kind) -> None:
+    own = [Candidate("Rex", ("dog", "red dog")), Candidate("garage", ("car house",)), Candidate("cat")]
+    async with kind(running.address) as client:
+        answer = await client.annotate(picture(), Tags(candidates=own, max_tags=2))
+        with pytest.raises(InvalidRequestError) as caught:
+            await client.annotate(picture(), Tags(candidates=[Candidate(str(number)) for number in range(1001)]))
+    assert len(answer.tags.candidates) == 2
+    assert answer.tags.tags
+    assert {each.label for each in answer.tags.candidates} <= {each.label for each in own}
+    assert caught.value.field == "tags.candidates"

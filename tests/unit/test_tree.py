@@ -82,6 +82,7 @@ PROVED_BY = {
     "imagier_server/messages.py": "unit/test_tree.py",
     "imagier_server/steps.py": "unit/imagier_server/test_pipeline.py",
     "imagier_server/tasks/task.py": "contract/test_tasks.py",
+    "imagier_server/tasks/embedding/text_vectors.py": "integration/test_embedding.py",
     "imagier_server/text_embedding.py": "integration/test_embedding.py",
     "imagier_server/tracing.py": "integration/test_tracing.py",
     "imagier_server/transport/grpc/server.py": "integration/test_gateway.py",

@@ -43,7 +43,7 @@ from imagier_client.tasks.embedding import Embedding, EmbeddingResult
 from imagier_client.tasks.fingerprint import Fingerprint, FingerprintResult
 from imagier_client.tasks.ocr import Ocr, OcrResult, TextLine, TextWord
 from imagier_client.tasks.shown import Keyword, Line, Point, Polygon, Section
-from imagier_client.tasks.tags import Tag, TagParent, Tags, TagsResult
+from imagier_client.tasks.tags import Candidate, FoundCandidate, Tag, TagParent, Tags, TagsResult
 from imagier_client.tasks.task import ModelReference, Task, TaskOptions, TaskResult
 from imagier_client.texts import TextVectors
 from imagier_client.tls import tls
@@ -57,6 +57,7 @@ __all__ = [
     "AsyncClient",
     "AuthenticationError",
     "Balance",
+    "Candidate",
     "Caption",
     "CaptionCandidate",
     "CaptionResult",
@@ -73,6 +74,7 @@ __all__ = [
     "Fingerprint",
     "FingerprintResult",
     "ForbiddenError",
+    "FoundCandidate",
     "ImageTooLargeError",
     "ImagierClientError",
     "InvalidImageError",

@@ -47,11 +47,28 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A label of your own, and texts that describe it, in any languages; itself, if there are none."""
+
+    label: str
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCandidate:
+    """A label of yours, and the cosine of its vector and the picture's, -1 to 1: an order, and no probability."""
+
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
 class TagsResult(TaskResult):
     """The tags task's answer, best first; empty if it failed or nothing was recognised well enough."""
 
     tags: tuple[Tag, ...] = ()
     unknown_languages: tuple[str, ...] = ()
+    candidates: tuple[FoundCandidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +76,7 @@ class Tags(TaskOptions[TagsResult]):
     """Asks for tags; `None` is the server's default.
 
     In the lists a tag is named by its id, or as a library's keyword (see `match_keywords`). `existing_tags` are never repeated.
+    `candidates` are labels of your own, scored by their similarity to the picture.
     """
 
     task: ClassVar[str] = "tags"
@@ -67,6 +85,7 @@ class Tags(TaskOptions[TagsResult]):
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     existing_tags: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
 
 def write(message: tags_pb2.TagsOptions, options: Tags) -> None:
@@ -80,6 +99,10 @@ def write(message: tags_pb2.TagsOptions, options: Tags) -> None:
         deny=strings(options.deny, "tags.deny"),
         existing_tags=strings(options.existing_tags, "tags.existing_tags"),
     )
+    for place, candidate in enumerate(options.candidates):
+        where = f"tags.candidates[{place}]."
+        prompts = strings(candidate.prompts, f"{where}prompts")
+        fill(message.candidates.add(), where, label=candidate.label, prompts=prompts)
 
 
 def read(message: tags_pb2.TagsResult, languages: Sequence[str]) -> TagsResult:
@@ -97,6 +120,7 @@ def read(message: tags_pb2.TagsResult, languages: Sequence[str]) -> TagsResult:
             for tag in message.tags
         ),
         unknown_languages=tuple(message.unknown_languages),
+        candidates=tuple(FoundCandidate(each.label, each.similarity) for each in message.candidates),
     )
 
 
@@ -109,7 +133,8 @@ def show(result: TagsResult, languages: Sequence[str] | None) -> Section:
         columns = list(dict.fromkeys(primary(language) for language in spoken or ["en"]))
         named = [tuple(tag.names.get(language, "") for language in columns) for tag in result.tags]
         rows = [row if any(row) else (tag.name,) for row, tag in zip(named, result.tags, strict=True)]
-    lines = (Line(row, tag.score, instead=tag.id) for row, tag in zip(rows, result.tags, strict=True))
+    lines = [Line(row, tag.score, instead=tag.id) for row, tag in zip(rows, result.tags, strict=True)]
+    lines += [Line((each.label,), note=f"similarity {each.similarity:.2f}") for each in result.candidates]
     return Section("tag", tuple(lines), heading="tags")
 
 

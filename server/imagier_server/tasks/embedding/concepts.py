@@ -9,8 +9,8 @@ import numpy as np
 
 from imagier_server.messages import Picture, Tensors
 from imagier_server.tasks.embedding.values import Vectors
-from imagier_server.tasks.tags.task import MODEL as TAGGER
-from imagier_server.tasks.tags.task import SHORTER_SIDE, prepare
+from imagier_server.tasks.tags.crops import MODEL as TAGGER
+from imagier_server.tasks.tags.crops import prepare, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,11 @@ class Concepts:
     vectors: Vectors
     best: int
     model: str = TAGGER
+    sees_tags: bool = True
 
     def scale(self, width: int, height: int) -> float:
         """The tagger's."""
-        return min(1.0, SHORTER_SIDE / min(width, height))
+        return scale(width, height)
 
     def prepare(self, picture: Picture) -> Tensors:
         """The tagger's crops: several for a panorama."""

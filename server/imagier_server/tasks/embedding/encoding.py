@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes vectors in fewer bytes. Pure."""
+"""Checks vectors, and writes them in fewer bytes. Pure."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
+from imagier_server.errors import InternalError
 from imagier_server.tasks.embedding.values import Encoding, Vector, Vectors
 
 _LARGEST = 127
+_ROUNDING: Final = 1e-2
+"""Tolerance of a vector's length of 1, for models in half precision."""
 
 
 def encoded(vectors: Vectors, encoding: Encoding) -> tuple[Vector, ...]:
@@ -24,3 +29,10 @@ def encoded(vectors: Vectors, encoding: Encoding) -> tuple[Vector, ...]:
             return tuple(Vector(encoding, packed=row.tobytes(), scale=scale) for row, scale in pairs)
         case Encoding.BITS:
             return tuple(Vector(encoding, packed=row.tobytes()) for row in np.packbits(vectors > 0, axis=1))
+
+
+def unit(vectors: Vectors, dimension: int) -> Vectors:
+    """The vectors, checked. Raises `InternalError` if one has another dimension or length."""
+    if vectors.shape[1:] != (dimension,) or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) <= _ROUNDING).all():
+        raise InternalError
+    return vectors

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -14,11 +15,11 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from imagier_server.messages import Picture, Tensors
-from imagier_server.model_lock import LockedModel, ModelLockError
+from imagier_server.model_lock import LockedModel, ModelLockError, read_lock
 from imagier_server.tasks.embedding.concepts import Concepts
 from imagier_server.tasks.embedding.texts import TextSide
 from imagier_server.tasks.embedding.values import SpaceInfo, Vectors
-from imagier_server.tasks.tags.task import MODEL as TAGGER
+from imagier_server.tasks.tags.crops import MODEL as TAGGER
 
 IMAGE_EMBEDDER: Final = "image_embedder"
 TEXT_EMBEDDER: Final = "text_embedder"
@@ -31,10 +32,12 @@ _RESAMPLING: Final = {
 
 
 class ImageSide(Protocol):
-    """How a picture becomes a vector: prepared, through `model`, and finished."""
+    """How a picture becomes a vector: prepared, through `model`, and finished. `sees_tags` if that is the tagger."""
 
     @property
     def model(self) -> str: ...
+    @property
+    def sees_tags(self) -> bool: ...
 
     def scale(self, width: int, height: int) -> float: ...
 
@@ -51,6 +54,7 @@ class Network:
     resize: Literal["shortest_side_crop", "squash"]
     interpolation: Image.Resampling
     model: str = IMAGE_EMBEDDER
+    sees_tags: bool = False
 
     def scale(self, width: int, height: int) -> float:
         """The scale at which the shorter side equals the model's input."""
@@ -82,6 +86,12 @@ class Space:
     info: SpaceInfo
     image: ImageSide | None
     text: TextSide | None
+
+    @staticmethod
+    @cache
+    def of_repository(repository: Path) -> Space | None:
+        """The space of a model repository, shared by all that need it. Raises `ModelLockError`, `OSError`."""
+        return Space.load(repository, read_lock(repository))
 
     @classmethod
     def load(cls, repository: Path, installed: Mapping[str, LockedModel]) -> Space | None:

@@ -5,24 +5,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
-import numpy as np
-
-from imagier_server.errors import InternalError, InvalidRequestError
+from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Tensors
 from imagier_server.model_lock import read_lock
 from imagier_server.tasks.embedding.concepts import Concepts
-from imagier_server.tasks.embedding.encoding import encoded
+from imagier_server.tasks.embedding.encoding import encoded, unit
 from imagier_server.tasks.embedding.space import IMAGE_EMBEDDER, TEXT_EMBEDDER, Network, Space
-from imagier_server.tasks.embedding.values import NAME, Embedding, EmbeddingOptions, Encoding, Vectors
+from imagier_server.tasks.embedding.values import NAME, Embedding, EmbeddingOptions, Encoding
 from imagier_server.tasks.options import Option
-from imagier_server.tasks.tags.task import MODEL as TAGGER
+from imagier_server.tasks.tags.crops import MODEL as TAGGER
 from imagier_server.tasks.task import LimitInfo, Steps
 from imagier_server.timings import Stage
-
-_ROUNDING: Final = 1e-2
-"""Tolerance of a vector's length of 1, for models in half precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ class EmbeddingTask:
     def load(cls, repository: Path) -> EmbeddingTask:
         """Load the installed space, if there is one. Raises `ModelLockError`."""
         installed = read_lock(repository)
-        space = Space.load(repository, installed)
+        space = Space.of_repository(repository)
         languages = installed[TEXT_EMBEDDER].languages if TEXT_EMBEDDER in installed else ()
         match space.image if space else None:
             case Concepts():
@@ -96,13 +91,6 @@ def finish(space: Space, outputs: Tensors, encoding: Encoding) -> Embedding:
     assert space.image is not None, "the pipeline runs no task without its models"
     vectors = unit(space.image.finish(outputs), space.info.dimension)
     return Embedding(space.info, encoded(vectors, encoding)[0])
-
-
-def unit(vectors: Vectors, dimension: int) -> Vectors:
-    """The vectors, checked. Raises `InternalError` if one has another dimension or length."""
-    if vectors.shape[1:] != (dimension,) or not (np.abs(np.linalg.norm(vectors, axis=1) - 1) <= _ROUNDING).all():
-        raise InternalError
-    return vectors
 
 
 def check_encoding(encoding: Encoding | None, field: str) -> None:

@@ -62,6 +62,32 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A label of the caller, and texts that describe what it stands for; itself, if there are none."""
+
+    label: str
+    prompts: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is embedded."""
+        return self.prompts or (self.label,)
+
+    @property
+    def characters(self) -> int:
+        """Total characters."""
+        return len(self.label) + sum(map(len, self.prompts))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCandidate:
+    """A label of the caller, and its similarity to the picture: a cosine, -1 to 1."""
+
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
 class TextEmbedding:
     """The vector of a text; `truncated` if its end was left out."""
 

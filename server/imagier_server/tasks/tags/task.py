@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from imagier_server.errors import InternalError
 from imagier_server.messages import Picture, Tensors
+from imagier_server.tasks.embedding.candidates import MAX_CANDIDATES, ScoredCandidates, check_candidates
+from imagier_server.tasks.embedding.space import Space
 from imagier_server.tasks.options import Option, check
 from imagier_server.tasks.tags.calibration import Calibration
+from imagier_server.tasks.tags.crops import MODEL, prepare, scale
 from imagier_server.tasks.tags.keywords import Keywords
 from imagier_server.tasks.tags.plain_page import is_plain_page
 from imagier_server.tasks.tags.values import Tag, Tags, TagsOptions
@@ -23,13 +24,6 @@ from imagier_server.tasks.tags.vocabulary import Vocabulary
 from imagier_server.tasks.task import LimitInfo, Steps
 from imagier_server.timings import Stage
 
-MODEL: Final = "tagger"
-SIDE: Final = 260
-"""Side of the model's input in pixels."""
-SHORTER_SIDE: Final = 297
-"""Shorter side to which the picture is scaled before the centre crop, as in the weights' own preprocessing."""
-MAX_CROPS: Final = 6
-"""Maximum crops, for panoramas at least seven times as long as wide."""
 MAX_TAGS: Final = 50
 ROUNDING: Final = 0.01
 """Tolerance of a row's sum of 1: ten times the half-precision error of a thousand probabilities."""
@@ -53,13 +47,15 @@ class TagsTask:
     vocabulary: Vocabulary
     keywords: Keywords
     calibration: Calibration
+    candidates: ScoredCandidates = field(default_factory=ScoredCandidates)
     default_max_tags: int = 8
 
     @classmethod
     def load(cls, repository: Path) -> TagsTask:
         """Load the labels from a model repository."""
         keywords = Keywords.of_repository(repository)
-        return cls(keywords.vocabulary, keywords, Calibration.load(repository / MODEL / "assets"))
+        candidates = ScoredCandidates(Space.of_repository(repository))
+        return cls(keywords.vocabulary, keywords, Calibration.load(repository / MODEL / "assets"), candidates)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -73,6 +69,7 @@ class TagsTask:
             Option("max_tags", str(self.default_max_tags), 1, MAX_TAGS),
             Option("min_score", str(self.calibration.min_score), 0, 1),
             *(Option(name, "[]", 0, MAX_LIST) for name in LISTS),
+            Option("candidates", "[]", 0, MAX_CANDIDATES),
         )
 
     def check(self, options: TagsOptions) -> None:
@@ -80,16 +77,21 @@ class TagsTask:
         check(self.name, self.options, options)
         for name in LISTS:
             self.keywords.check(getattr(options, name), f"{self.name}.{name}", MAX_LIST)
+        check_candidates(options.candidates, f"{self.name}.candidates")
 
     def scale(self, width: int, height: int) -> float:
         """The scale at which the shorter side is as the model's preprocessing needs it."""
-        return min(1.0, SHORTER_SIDE / min(width, height))
+        return scale(width, height)
 
     async def run(self, picture: Picture, options: TagsOptions, languages: tuple[str, ...], steps: Steps) -> Tags:
-        """One inference of one row, or of several for a panorama."""
+        """One inference of one row, or of several for a panorama; further ones for the caller's own candidates."""
         inputs = await steps.compute(Stage.PREPARE, prepare, picture)
         outputs = await steps.infer(MODEL, inputs)
-        return await steps.compute(Stage.FINISH, self.finish, outputs, options, languages, inputs["pixels"])
+        tags = await steps.compute(Stage.FINISH, self.finish, outputs, options, languages, inputs["pixels"])
+        if not options.candidates:
+            return tags
+        most = options.max_tags or self.default_max_tags
+        return replace(tags, candidates=await self.candidates.found(options.candidates, picture, outputs, most, steps))
 
     def finish(
         self,
@@ -177,40 +179,3 @@ class _Tree:
         best, found = max(below, key=lambda pair: self.scores[pair[0]])
         clear = self.scores[best] >= self.calibration.clear * self.scores[place]
         return found if clear or not own else own
-
-
-def prepare(picture: Picture) -> Tensors:
-    """Cut `pixels` (crops, SIDE, SIDE, 3) from the picture, scaled to SHORTER_SIDE.
-
-    The centre, or several crops from end to end of a panorama. Scales only if the decoded picture has another size.
-    """
-    height, width = picture.pixels.shape[:2]
-    factor = SHORTER_SIDE / min(height, width)
-    scaled_width, scaled_height = round(width * factor), round(height * factor)
-    ready = (scaled_width, scaled_height) == (width, height)
-    whole = None if ready else Image.fromarray(picture.pixels)
-    across, down = width / scaled_width, height / scaled_height
-    pixels = []
-    for left, top in _corners(scaled_width, scaled_height, _crops(picture.width, picture.height)):
-        if whole is None:
-            pixels.append(picture.pixels[top : top + SIDE, left : left + SIDE])
-        else:
-            # Cropped before scaling: a long panorama is never scaled as a whole.
-            box = (left * across, top * down, min(width, (left + SIDE) * across), min(height, (top + SIDE) * down))
-            pixels.append(np.asarray(whole.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)))
-    return {"pixels": np.stack(pixels)}
-
-
-def _crops(width: int, height: int) -> int:
-    """Number of crops: one up to twice as long as wide, two up to three times, and so on."""
-    return min(MAX_CROPS, max(1, math.ceil(max(width, height) / min(width, height)) - 1))
-
-
-def _corners(width: int, height: int, count: int) -> list[tuple[int, int]]:
-    """(left, top) of each crop, evenly from end to end."""
-    if count == 1:
-        return [((width - SIDE) // 2, (height - SIDE) // 2)]
-    steps = [step / (count - 1) for step in range(count)]
-    if width > height:
-        return [(round((width - SIDE) * step), (height - SIDE) // 2) for step in steps]
-    return [((width - SIDE) // 2, round((height - SIDE) * step)) for step in steps]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from imagier_server.tasks.embedding.values import Candidate, FoundCandidate
+
 
 @dataclass(frozen=True, slots=True)
 class TagsOptions:
@@ -17,11 +19,13 @@ class TagsOptions:
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     existing_tags: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def characters(self) -> int:
         """Total characters in the lists."""
-        return sum(len(word) for words in (self.allow, self.deny, self.existing_tags) for word in words)
+        words = (*self.allow, *self.deny, *self.existing_tags)
+        return sum(map(len, words)) + sum(candidate.characters for candidate in self.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Tags:
 
     tags: tuple[Tag, ...]
     unknown_languages: tuple[str, ...] = ()
+    candidates: tuple[FoundCandidate, ...] = ()
 
 
 class MatchKind(Enum):

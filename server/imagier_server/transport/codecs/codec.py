@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from imagier.v1 import model_pb2
 
 from imagier_server.messages import TaskOptions, TaskOutcome
 from imagier_server.transport.codecs.words import Words
+
+T = TypeVar("T")
 
 _MOST_WORDS = 10_000
 """More entries than any field allows."""
@@ -34,7 +36,7 @@ class TaskCodec:
     words: Words | None = None
 
 
-def first(words: Iterable[str]) -> tuple[str, ...]:
+def first(words: Iterable[T]) -> tuple[T, ...]:
     """Convert just enough entries to be refused for their number: a message full of short words would take gigabytes."""
     return tuple(islice(words, _MOST_WORDS))
 

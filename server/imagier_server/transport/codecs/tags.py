@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from imagier.v1 import tags_pb2
 
+from imagier_server.tasks.embedding.values import Candidate
 from imagier_server.tasks.tags.values import Tag, TagParent, Tags, TagsOptions
 from imagier_server.transport.codecs.codec import TaskCodec, first, unset
 from imagier_server.transport.codecs.words import Field, Form, Said, Words
@@ -20,6 +21,7 @@ def read(message: tags_pb2.TagsOptions) -> TagsOptions:
         allow=first(message.allow),
         deny=first(message.deny),
         existing_tags=first(message.existing_tags),
+        candidates=tuple(Candidate(each.label, first(each.prompts)) for each in first(message.candidates)),
     )
 
 
@@ -28,6 +30,9 @@ def write(result: tags_pb2.TagsResult, tags: Tags, size: tuple[int, int]) -> Non
     del size
     result.tags.extend(_tag(tag) for tag in tags.tags)
     result.unknown_languages.extend(tags.unknown_languages)
+    result.candidates.extend(
+        tags_pb2.FoundCandidate(label=each.label, similarity=each.similarity) for each in tags.candidates
+    )
 
 
 def parents(found: Iterable[TagParent]) -> Iterable[tags_pb2.TagParent]:

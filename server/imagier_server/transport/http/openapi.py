@@ -68,6 +68,7 @@ ENDPOINTS = (Endpoint("/openapi.json", document, ("GET",)),)
 def described(catalogue: Catalogue, *, fetches: bool) -> dict[str, Any]:
     """The document of a server with this catalogue. `fetches`: whether it fetches pictures by URL."""
     results = [codecs()[task.name].result for task in catalogue.tasks]
+    asked = [codecs()[task.name].options for task in catalogue.tasks]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -121,6 +122,7 @@ def described(catalogue: Catalogue, *, fetches: bool) -> dict[str, Any]:
                     account_pb2.GetBalanceResponse,
                     account_pb2.ListUsageResponse,
                     *results,
+                    *asked,
                 ),
                 "Problem": PROBLEM,
             },
@@ -140,7 +142,11 @@ def _annotate(catalogue: Catalogue, fetches: bool) -> Schema:
         for task in catalogue.tasks
         for name, schema in (
             (task.name, {"type": "boolean", "description": f"Asks for {task.name}; may be empty for true."}),
-            *((f"{task.name}.{option.name}", _option(task, option)) for option in task.options),
+            *(
+                (f"{task.name}.{option.name}", _option(task, option))
+                for option in task.options
+                if _is_flat(task, option)
+            ),
         )
     }
     picture: Schema = {
@@ -223,6 +229,11 @@ def _option(task: TaskInfo, option: Option) -> Schema:
     limits = zip(bounds, (option.minimum, option.maximum), strict=True)
     schema |= {name: _number(limit) for name, limit in limits if limit is not None}
     return schema | {"description": f"Default: {option.default}."}
+
+
+def _is_flat(task: TaskInfo, option: Option) -> bool:
+    """Whether the option can be a field of a form or a query: objects are for JSON only."""
+    return codecs()[task.name].options.DESCRIPTOR.fields_by_name[option.name].message_type is None
 
 
 def _day(name: str, default: str) -> Schema:
