@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from imagier_server import endpoints, optional_parts
+from imagier_server import endpoints, event_loop_lag, optional_parts
 from imagier_server.accounting import Accounting
 from imagier_server.admission.callers import Shares
 from imagier_server.admission.chain import chain
@@ -66,7 +66,6 @@ from imagier_server.transport.grpc.service import AnnotatorService
 if TYPE_CHECKING:
     from imagier_server.receipts import Signer
 
-_LAG_INTERVAL = 0.25
 _REMOTE_READY_SECONDS = 3.0  # then the port opens, with health NOT_SERVING
 
 
@@ -142,7 +141,7 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
         threads = stack.enter_context(ThreadPoolExecutor(settings.compute_threads, "compute"))
         ledger = await open_ledger(settings, metrics, stack)
         keyring = ledger.keyring if ledger else None
-        credentials = Credentials(keyring)
+        keys = Credentials(keyring)
         charging = (
             *credit(ledger, prices, settings),
             *await optional_parts.usage_events(settings, metrics, stack),
@@ -161,7 +160,7 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
             )
         )
         stack.enter_context(exposed(metrics.registry, metrics_sockets, endpoints.socket_path(metrics_host)))
-        lag = asyncio.create_task(_watch_event_loop(metrics))
+        lag = asyncio.create_task(event_loop_lag.watch(metrics))
         stack.callback(lag.cancel)
 
         recorder = Recorder(metrics, tracing.span if tracing else nullcontext)
@@ -183,7 +182,7 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
         )
         words = KeywordMatching(Keywords.of_repository(settings.model_repository), gate.admission, recorder, threads)
         texts = TextEmbedder(pipeline)
-        accounting = Accounting(ledger, prices)
+        books = Accounting(ledger, prices)
         trace = tracing.parent if tracing else nullcontext
         current = partial(_current, tasks, models, engines, prices, signer, settings)
         ready = partial(_ready, engines, models)
@@ -198,16 +197,16 @@ async def running(settings: Settings) -> AsyncIterator[Addresses]:
         stack.push_async_callback(receiving.close)
         desk = await ticket_desk(ledger, pipeline, gate, draining, settings, stack)
         gateway = Gateway(
-            pipeline, words, texts, accounting, current, ready, credentials, receiving, draining, metrics, trace, desk
+            pipeline, words, texts, books, current, ready, keys, receiving, gate.batches, draining, metrics, trace, desk
         )
         # Stopped after gRPC, whose end awaits all work in flight: until then it refuses new work with a hint.
         http_address = await _http(stack, http_sockets, gateway, certificates, settings)
         server = await stack.enter_async_context(
             listening(
-                Services(service, AccountService(accounting)),
+                Services(service, AccountService(books)),
                 ready,
                 draining.idle,
-                Incoming(receiving, settings.receive_seconds, metrics, credentials, pipeline.knock),
+                Incoming(receiving, settings.receive_seconds, metrics, keys, pipeline.knock),
                 settings,
                 certificates,
             )
@@ -288,12 +287,3 @@ def _describe(metrics: Metrics, models: Mapping[str, LockedModel], tasks: Mappin
     for model in models.values():
         metrics.models.labels(model.role, model.full_version, model.source_digest[:12]).set(1)
     metrics.zero(tasks, models, causes())
-
-
-async def _watch_event_loop(metrics: Metrics) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _LAG_INTERVAL
-        await asyncio.sleep(_LAG_INTERVAL)
-        metrics.event_loop_tasks.set(len(asyncio.all_tasks()))
-        metrics.event_loop_lag.observe(max(0.0, loop.time() - due))

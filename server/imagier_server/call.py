@@ -80,6 +80,8 @@ class CallContext:
 
     `identity` is None on a server without keys. Calls with the same `idempotency_key` are tries of one; "" means that there is one.
     The pipeline turns it into `operation`, a name that tells nothing of the call.
+
+    `waits_until`: how long a single call in the bulk lane may wait for capacity, in the event loop's time; None: it is a stream's.
     """
 
     transport: Transport
@@ -89,6 +91,7 @@ class CallContext:
     identity: Identity | None = None
     idempotency_key: str = ""
     operation: str = ""
+    waits_until: float | None = None
 
     @property
     def seconds_left(self) -> float:

@@ -114,7 +114,7 @@ class Metrics:
         self.refused_calls = self._counter(
             "refused_calls", "Calls ended before their request was complete, by reason.", "reason"
         )
-        self.waiting_streams = self._gauge("waiting_streams", "Streams not read because there is no capacity.")
+        self.waiting_streams = self._gauge("waiting_streams", "Streams and batches' calls that wait for capacity.")
 
         self.bulk_waiting = self._gauge(
             "bulk_waiting_inferences", "Bulk inferences held back in favour of interactive ones.", "model"

@@ -134,7 +134,8 @@ class Recorder:
 def _not_taken(call: CallContext, record: Record, end: End) -> bool:
     """Whether it belongs to a stream that ended before it was admitted: it gets no answer, and the caller resends it."""
     permanent = end.error is not None and end.error.code is Code.INVALID
-    return call.lane is Lane.BULK and not record.admitted and not permanent
+    streamed = call.lane is Lane.BULK and call.waits_until is None
+    return streamed and not record.admitted and not permanent
 
 
 @contextmanager

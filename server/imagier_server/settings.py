@@ -150,10 +150,11 @@ class Settings(BaseSettings):
     ] = 60.0
     connections: Annotated[int, Field(ge=1, le=65535, description="Open connections; further ones are closed.")] = 1024
     stream_in_flight: Annotated[int, Field(ge=1, le=1024, description="Pictures of one stream in flight.")] = 16
-    tickets: Annotated[int, Field(ge=1, le=100_000, description="Open tickets: pictures of Piwigo not read yet.")] = (
-        1000
-    )
+    tickets: Annotated[int, Field(ge=1, le=100_000, description="Open tickets: Piwigo's pictures to be read.")] = 1000
     ticket_bytes: Annotated[int, Field(ge=MIB, description="Bytes of picture files of open tickets.")] = 512 * MIB
+    batch_wait_seconds: Annotated[
+        float, Field(ge=0, description="Seconds that calls wait for room whose program sends a batch at once; 0: none.")
+    ] = 45.0
     bulk_ahead: Annotated[
         float,
         Field(

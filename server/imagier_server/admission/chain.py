@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from imagier_server.admission.admission import Admission, Stage, largest
+from imagier_server.admission.batches import BATCH_CALLS, Batches
+from imagier_server.admission.callers import Shares
 from imagier_server.admission.draining import Draining
 from imagier_server.admission.estimates import Estimates
 from imagier_server.admission.holdings import Holdings
@@ -22,7 +24,7 @@ from imagier_server.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The admission of one server, and the pace of its work.
+    """The admission of one server, the pace of its work, and the places of batches' calls.
 
     Of a ticket `entrance` holds from beginning to end, `reading` while its picture is read; together they are all stages.
     """
@@ -31,6 +33,7 @@ class Chain:
     entrance: Admission
     reading: Admission
     pace: Pace
+    batches: Batches
 
 
 @asynccontextmanager
@@ -61,6 +64,11 @@ async def chain(
             (limits.stage, estimates.stage),
             (*credit, quotas.stage),
         )
+        places = Shares(BATCH_CALLS, connected)
         yield Chain(
-            Admission((*before, *reading, *after), limits.knock), Admission((*before, *after)), Admission(reading), pace
+            Admission((*before, *reading, *after), limits.knock),
+            Admission((*before, *after)),
+            Admission(reading),
+            pace,
+            Batches(places, settings.batch_wait_seconds, settings.deadline_seconds, metrics, pace),
         )

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds pictures in flight by count and bytes: in all, per caller and per key. A call is refused, a stream stops reading."""
+"""Bounds pictures in flight by count and bytes: in all, per caller and per key.
+
+A call is refused, a stream stops reading, a batch's call waits for a while.
+"""
 
 from __future__ import annotations
 
@@ -70,19 +73,19 @@ class Limits:
         self._count = 0
         self._bytes = 0
         self._waiting_bytes = 0
-        # At most one for each stream, so bounded by the connections and their streams.
+        # At most one for each stream or place of a batch's call, so bounded by the connections and by those places.
         self._turns: Turns[tuple[_Asked, asyncio.Future[None]]] = Turns()
         metrics.in_flight_limit.set(pictures)
         metrics.in_flight_bytes_limit.set(total_bytes)
 
     @asynccontextmanager
     async def stage(self, work: Work, call: CallContext, _receipt: Receipt) -> AsyncIterator[None]:
-        """The stage of admission: `enter` for a call, `wait` for a picture of a stream. Raises what they do."""
+        """The stage of admission: `enter` for a call, `wait` for a picture of a stream or batch. Raises what they do."""
         holder = self._demand.holdings.of(call)
         if call.lane is Lane.INTERACTIVE:
             place = self.enter(work.size, call.caller, holder)
         else:
-            place = await self.wait(work.size, call.caller, holder, self._demand.cost(work.tasks))
+            place = await self._wait_for_call(work, call, holder)
         with place:
             yield
 
@@ -98,12 +101,8 @@ class Limits:
     def enter(self, size: int, caller: Caller = ANYBODY, holder: Holder = NO_LIMIT) -> Permit:
         """Take a permit for a picture file of `size` bytes. Raises `OverloadedError` or `QuotaError` at once."""
         asked = _Asked(size, caller, holder)
-        if quota := self._demand.holdings.full(holder, size):
-            raise self._refused(caller, quota)
-        if not self._fits(size):
-            raise self._refused(caller, Full.PICTURES if self._count >= self._pictures else Full.BYTES)
-        if not self._shared(asked):
-            raise self._refused(caller, Full.CALLER)
+        if full := self._full(asked):
+            raise self._refused(caller, full)
         return self._permit(asked)
 
     async def wait(self, size: int, caller: Caller = ANYBODY, holder: Holder = NO_LIMIT, cost: float = 1.0) -> Permit:
@@ -135,10 +134,27 @@ class Limits:
                 self._turns.leave(turn)
         return Permit(self, asked)
 
+    async def _wait_for_call(self, work: Work, call: CallContext, holder: Holder) -> Permit:
+        """`wait`, but no longer than the call may. Raises `OverloadedError` or `QuotaError`, too."""
+        try:
+            async with asyncio.timeout_at(call.waits_until):
+                return await self.wait(work.size, call.caller, holder, self._demand.cost(work.tasks))
+        except TimeoutError:
+            full = self._full(_Asked(work.size, call.caller, holder))
+            raise self._refused(call.caller, full or Full.PICTURES) from None
+
     def leave(self, asked: _Asked) -> None:
         """Release the capacity of a file; called by `Permit`."""
         self._change(-1, asked)
         self._let_in()
+
+    def _full(self, asked: _Asked) -> Full | Quota | None:
+        """What leaves no room for a call's picture."""
+        if quota := self._demand.holdings.full(asked.holder, asked.size):
+            return quota
+        if not self._fits(asked.size):
+            return Full.PICTURES if self._count >= self._pictures else Full.BYTES
+        return None if self._shared(asked) else Full.CALLER
 
     def _refused(self, caller: Caller, limit: Full | Quota) -> ImagierError:
         after = self._demand.pace.turn(caller.group)

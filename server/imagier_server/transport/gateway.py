@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagier_server.accounting import Accounting
+from imagier_server.admission.batches import Batches
 from imagier_server.admission.draining import Draining
 from imagier_server.admission.receiving import Receiving
 from imagier_server.catalogue import Catalogue
@@ -35,6 +36,7 @@ class Gateway:
     ready: Callable[[], bool]
     credentials: Credentials
     receiving: Receiving
+    batches: Batches
     draining: Draining
     metrics: Metrics
     trace: Callable[[Any], AbstractContextManager[object]] = nullcontext

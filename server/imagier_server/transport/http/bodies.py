@@ -7,7 +7,7 @@ import asyncio
 import sys
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -77,7 +77,7 @@ class BodyReader:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > most:
             raise too_large(most)
-        with self._receiving.call(call.caller), self._bodies.body(call.caller) as body:
+        with arriving(self._receiving, call), self._bodies.body(call.caller) as body:
             seconds = min(self._seconds, max(0.0, call.seconds_left))
             try:
                 async with asyncio.timeout(seconds) as body.ends:
@@ -124,6 +124,11 @@ async def fields(request: Request, chunks: AsyncGenerator[bytes, None]) -> FormD
         raise MalformedRequestError(
             f"the form cannot be read: it may have {MAX_FIELDS} fields of {FIELD_BYTES} bytes, and one file"
         ) from None
+
+
+def arriving(receiving: Receiving, call: CallContext) -> AbstractContextManager[object]:
+    """The place of a call whose request arrives. A batch's call has one already. Raises `OverloadedError`."""
+    return receiving.call(call.caller) if call.waits_until is None else nullcontext()
 
 
 def too_large(most: int) -> ImageTooLargeError:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData
@@ -54,6 +54,10 @@ class Door:
             identity,
             idempotency_key(headers),
         )
+
+    def batch(self, call: CallContext) -> AbstractContextManager[CallContext]:
+        """The call of a program that sends a batch at once and never retries: it waits a while. Raises `OverloadedError`."""
+        return self.gateway.batches.place(call)
 
     async def body(self, request: Request, call: CallContext, most: int | None = None) -> bytes:
         """The body of at most `most` bytes (None: of a picture file). Raises what `BodyReader.reading` does."""

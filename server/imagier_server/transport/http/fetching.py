@@ -14,7 +14,7 @@ from imagier_server.admission.bodies import Bodies, Body
 from imagier_server.admission.receiving import Receiving
 from imagier_server.call import CallContext
 from imagier_server.errors import Full, OverloadedError
-from imagier_server.transport.http.bodies import too_large
+from imagier_server.transport.http.bodies import arriving, too_large
 from imagier_server.transport.http.connecting import (
     PIECE,
     Connector,
@@ -41,7 +41,7 @@ class Fetcher:
 
     async def fetch(self, url: str, call: CallContext) -> bytes:
         """The file at a URL. Raises `UrlRefusedError`, `UrlUnavailableError`, `ImageTooLargeError`, `OverloadedError`."""
-        with self.receiving.call(call.caller), self.bodies.body(call.caller) as body:
+        with arriving(self.receiving, call), self.bodies.body(call.caller) as body:
             try:
                 async with asyncio.timeout(min(self.seconds, max(0.0, call.seconds_left))) as body.ends:
                     return await self._follow(url, body)

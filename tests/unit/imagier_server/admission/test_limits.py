@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 
 import pytest
+from imagier_server.admission.admission import Receipt
 from imagier_server.admission.draining import Draining
 from imagier_server.admission.holdings import Holder
 from imagier_server.admission.limits import Demand, Limits, Permit
@@ -240,3 +242,30 @@ async def test_a_stream_that_is_gone_as_its_turn_comes_holds_nothing() -> None:
     waiting.cancel()
     await asyncio.wait([waiting])
     room.enter(1)
+
+
+async def test_a_call_of_a_batch_waits_for_a_while() -> None:
+    room = limits(pictures=1)
+    loop = asyncio.get_running_loop()
+    call = CallContext(Transport.HTTP, Lane.BULK, waits_until=loop.time() + 3600)
+    async with room.stage(Sized(1), call, Receipt()):
+        waiting = asyncio.create_task(held(room, replace(call, waits_until=loop.time() + 3600)))
+        with pytest.raises(OverloadedError) as refused:
+            await held(room, replace(call, waits_until=loop.time()))
+        assert (refused.value.cause, refused.value.used_up) == ("PICTURES_FULL", "server:in_flight")
+        assert refused.value.retry_after
+        assert not waiting.done()
+    await waiting
+    await held(room, replace(call, waits_until=loop.time()))
+
+
+@dataclass(frozen=True)
+class Sized:
+    size: int
+    image: bytes = b""
+    tasks: tuple[str, ...] = ("tags",)
+
+
+async def held(room: Limits, call: CallContext) -> None:
+    async with room.stage(Sized(1), call, Receipt()):
+        pass
