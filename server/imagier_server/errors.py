@@ -145,6 +145,10 @@ class ImageTooLargeError(InvalidImageError):
     reason = "IMAGE_TOO_LARGE"
 
 
+class LongSideError(ImageTooLargeError):
+    """A side of the picture is longer than the foreign API that was called takes."""
+
+
 class Full(StrEnum):
     """The exhausted limit: pictures, bytes, a caller's share, requests being received, a model's queue, time, tickets."""
 

@@ -51,7 +51,7 @@ class AnnotateRequest:
     """One picture and the options of each task asked for, by the task's name.
 
     `seconds`: time limit of a stream's picture; None means the server's default. `fault`: why it could not be parsed.
-    `nonce`: asks for a processing receipt, and is its key.
+    `nonce`: asks for a processing receipt, and is its key. `longest_side`: pixels of the picture; a longer one is refused unread.
     """
 
     image: bytes
@@ -61,6 +61,7 @@ class AnnotateRequest:
     seconds: float | None = None
     fault: ImagierError | None = None
     nonce: bytes | None = None
+    longest_side: int | None = None
 
     @property
     def size(self) -> int:

@@ -19,6 +19,7 @@ from imagier_server.errors import (
     ImagierError,
     InternalError,
     InvalidRequestError,
+    LongSideError,
     ModelNotInstalledError,
     ReceiptsNotOfferedError,
 )
@@ -154,6 +155,8 @@ class Pipeline:
                 with timings.measure(SHARED, Stage.DECODE):
                     picture = await self.decoder.decode(request.image, self._scale(request.tasks), call)
                 record.see(picture.pixels)
+                if request.longest_side is not None and max(picture.width, picture.height) > request.longest_side:
+                    raise LongSideError(f"a side of the picture is longer than {request.longest_side} pixels")
                 timings.cpu.append((SHARED, picture.cpu_seconds))
                 if not single:
                     # The deadline of a stream's picture starts here, after the wait for capacity.

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from imagier_client import __version__
 from imagier_server.settings import Settings
+from imagier_server.transport.http.facades import registry
 from support.rendered import DEPLOY, container, environment, flags, seconds, worst_gibibytes
 
 FILES: dict[str, dict[str, Any]] = {
@@ -100,6 +101,18 @@ def test_only_settings_that_there_are_are_set() -> None:
     told = environment(MACHINE["imagier"])
     Settings.model_validate(told)
     assert told["engine"] == "triton:8001"
+
+
+def test_at_home_the_facades_are_chosen_from_outside_and_are_the_defaults_otherwise() -> None:
+    assert environment(HOME["imagier"])["http_facades"] == f"${{IMAGIER_HTTP_FACADES:-{default('http_facades')}}}"
+
+
+def test_what_the_pages_tell_to_turn_on_there_is() -> None:
+    pages = [path.read_text("utf-8") for path in (DEPLOY.parent / "docs" / "integrations").glob("*.md")]
+    named = re.findall(r"(?:--http-facades |IMAGIER_HTTP_FACADES=)([\w,-]+)", "".join(pages))
+    assert len(named) >= 2
+    for names in named:
+        assert registry.enabled(names)
 
 
 @each_service

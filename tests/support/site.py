@@ -80,6 +80,13 @@ def reading_triton() -> FakeTriton:
     return fake
 
 
+def reading_repository(folder: Path) -> Path:
+    """The repository of what `reading_triton` answers for."""
+    repository = write_repository(folder)
+    (repository / "text_recognizer" / "assets" / "charset.txt").write_text("\n".join(_CHARSET) + "\n", "utf-8")
+    return repository
+
+
 def _pixels(request: Any) -> np.ndarray:
     (tensor,) = request.inputs
     return np.frombuffer(request.raw_input_contents[0], np.uint8).reshape(tuple(tensor.shape))
@@ -157,8 +164,7 @@ def site(folder: Path, ports: tuple[int, int]) -> Iterator[Site]:
     def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
 
-    repository = write_repository(folder / "models")
-    (repository / "text_recognizer" / "assets" / "charset.txt").write_text("\n".join(_CHARSET) + "\n", "utf-8")
+    repository = reading_repository(folder / "models")
     fake = reading_triton()
     triton = serving(fake)
     engine_port = run(triton.__aenter__())

@@ -16,6 +16,7 @@ from imagier_server.errors import (
     ImagierError,
     InternalError,
     InvalidRequestError,
+    LongSideError,
     ModelNotInstalledError,
     ModelUnavailableError,
     OverloadedError,
@@ -50,6 +51,16 @@ async def test_three_tasks_cost_one_decode(bench: Bench) -> None:
     assert bench.decoder.scales == [0.5]
     assert {name: outcome.error for name, outcome in annotation.outcomes.items()} == dict.fromkeys(wanted)
     assert annotation.cost == 4
+
+
+async def test_a_picture_longer_than_its_caller_takes_is_refused_before_any_task(bench: Bench) -> None:
+    picture = await bench.decoder.decode(IMAGE, lambda width, height: 1.0, call())
+    longest = max(picture.width, picture.height)
+    assert (await bench.pipeline.annotate(replace(both(), longest_side=longest), call())).outcomes["tags"].result
+    asked = len(bench.engine.calls)
+    with pytest.raises(LongSideError):
+        await bench.pipeline.annotate(replace(both(), longest_side=longest - 1), call())
+    assert len(bench.engine.calls) == asked
 
 
 async def test_a_task_whose_model_is_not_installed_fails_alone_and_for_good(bench: Bench) -> None:

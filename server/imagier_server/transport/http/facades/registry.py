@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from imagier_server.transport.http.facades import immich, ollama, openai, photoprism
+from imagier_server.transport.http.facades import azure, immich, mt_photos, ollama, openai, photoprism
 from imagier_server.transport.http.facades.facade import Facade
 from imagier_server.transport.http.facades.piwigo import api as piwigo
 
@@ -13,6 +13,8 @@ BUILT_IN: tuple[Facade, ...] = (
     photoprism.FACADE,
     immich.FACADE,
     piwigo.FACADE,
+    azure.FACADE,
+    mt_photos.FACADE,
 )
 
 ALL = "all"
