@@ -12,11 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from imagier_client import __version__
-from imagier_client.cli import annotate_command, matching, texts_command
+from imagier_client.cli import annotate_command, duplicates_command, matching, texts_command
 from imagier_client.cli.command import ALL_GOOD, NO_SERVER, USAGE
 from imagier_client.cli.receipt import receipt
 
-OWN = ("annotate", "embed-text", "keywords", "receipt")
+OWN = ("annotate", "duplicates", "embed-text", "keywords", "receipt")
 SERVER_HINT = "pip install 'imagier[server,cpu]'"
 PICTURES, SERVER, OTHERS = "Pictures", "Server", "Of other packages"
 OF_THE_SERVER = {
@@ -90,6 +90,11 @@ def _app() -> Any:
     app.callback()(_imagier)
     for command, line, epilog in (
         (annotate_command.annotate, "Annotate pictures, and folders of pictures.", annotate_command.EPILOG),
+        (
+            duplicates_command.duplicates,
+            "Say which pictures are copies of one another.",
+            duplicates_command.EPILOG,
+        ),
         (matching.keywords, "Say which tags the keywords of a library mean.", matching.EPILOG),
         (texts_command.embed_text, "Write the vectors of texts.", texts_command.EPILOG),
     ):
