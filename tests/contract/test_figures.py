@@ -135,3 +135,14 @@ def test_what_keys_and_credits_cost() -> None:
         if not name.endswith("open"):
             assert f"| {name} | {each['ratio']:.2f} | {each['added_cpu_ms']:.1f} ms |" in text
     assert found["cases"]["gRPC, key and credits"]["ratio"] >= 0.95
+
+
+def test_which_copies_are_found() -> None:
+    text, found = page("duplicates"), results("duplicates")
+    assert found["recall"].keys() == found["recall_with_rotations"].keys()
+    for name, shares in found["recall"].items():
+        cells = (*(shares[limit] for limit in ("20", "31", "40")), found["recall_with_rotations"][name]["31"])
+        assert f"| {name} | {' | '.join(f'{100 * share:.1f} %' for share in cells)} |" in text
+    assert f"Of the {spaced(found['pairs'])} pairs of {spaced(found['pictures'])} different photographs none" in text
+    assert not any(count for alarms in found["false_alarms"].values() for count in alarms.values())
+    assert f"{found['altered']} photographs" in text
