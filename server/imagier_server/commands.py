@@ -86,8 +86,9 @@ def install_models(
     wanted: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ROLE",
-            help="Only these: tagger, captioner=blip-base (a brand: see `list`), captioner=/path/to/checkpoint.",
+            metavar="MODEL",
+            help="Only these: tagger, captioner=blip-base (a brand: see `list`), captioner=/path/to/checkpoint, "
+            "ViT-B-32__openai (networks for vectors), /path/to/checkpoint --as NAME.",
         ),
     ] = None,
     accept: Annotated[
@@ -95,13 +96,16 @@ def install_models(
         typer.Option(help="Also models whose terms allow research and private use only."),
     ] = None,
     repository: Repository = HERE,
+    name: Annotated[
+        str, typer.Option("--as", metavar="NAME", help="What the networks for vectors in a folder are called.")
+    ] = "",
 ) -> int:
     """Install what is missing or stale: verified against its source, put in place atomically."""
     # The exporter is no part of the server: only this and `list` know it.
     from imagier_server import export as exporter
 
     try:
-        exporter.install_models(repository, wanted or (), accept is not None, print)
+        exporter.install_models(repository, wanted or (), accept is not None, print, name)
     except exporter.ExportError as error:
         return _failed("models", error)
     return OK
@@ -123,6 +127,10 @@ def list_models(repository: Repository = HERE) -> int:
         print(f"{role:20} {standing.state:8} {standing.brand} {standing.version}{terms}{research_only}")
     for brand, row in exporter.ALTERNATIVES.items():
         print(f"{row.role}={brand}: weights {row.weights_licence}, {row.quality}, {row.source.url}")
+    for name, space in exporter.SPACES.items():
+        print(
+            f"{name}: for vectors, weights {space.licence}, {exporter.DIMENSIONS.get(name, 'own')} dimensions, {space.image.url}"
+        )
     return OK
 
 

@@ -19,9 +19,21 @@ from imagier_server.export.fetch import fetch
 from imagier_server.export.hub import download, look_up
 from imagier_server.export.install import CONFIG, GRAPH, fit_config, install
 from imagier_server.export.model_row import BundledFile, CheckpointFolder, HubModel, ModelRow
+from imagier_server.export.space_install import ROLES, install_space, is_current
+from imagier_server.export.spaces import DIMENSIONS, IMAGE_EMBEDDER, SPACES, TEXT_EMBEDDER, NamedSpace, find, is_space
 from imagier_server.model_lock import LockedModel, ModelLockError, damaged_files, read_lock
 
-__all__ = ["ALTERNATIVES", "CATALOGUE", "ExportError", "Standing", "State", "install_models", "status"]
+__all__ = [
+    "ALTERNATIVES",
+    "CATALOGUE",
+    "DIMENSIONS",
+    "SPACES",
+    "ExportError",
+    "Standing",
+    "State",
+    "install_models",
+    "status",
+]
 
 
 class State(StrEnum):
@@ -45,7 +57,11 @@ class Standing:
 def status(repository: Path) -> dict[str, Standing]:
     """Return the state of each role in `repository`, checking every byte. Raises `ExportError`."""
     installed = _read_lock(repository)
-    return {role: _standing(repository, row, installed.get(role)) for role, row in CATALOGUE.items()}
+    standings = {role: _standing(repository, row, installed.get(role)) for role, row in CATALOGUE.items()}
+    if model := installed.get(IMAGE_EMBEDDER):  # it has no default
+        state = State.STALE if damaged_files(repository, model) else State.CURRENT
+        standings[IMAGE_EMBEDDER] = Standing(state, model.brand, model.version, _space_row(model))
+    return standings
 
 
 def install_models(
@@ -53,15 +69,17 @@ def install_models(
     wanted: Sequence[str] = (),
     accept_research_only: bool = False,
     on_progress: Callable[[str], None] = lambda _line: None,
+    name: str = "",
 ) -> dict[str, State]:
     """Install the `wanted` models that are not current in `repository`; return the previous state of their roles.
 
-    Each is a role (its default model), role=brand or role=folder of a checkpoint; none means the default of every role without
-    another model. Research-only models need `accept_research_only`: without it they are an error if named, else skipped.
+    Each is a role (its default model), role=brand, role=folder of a checkpoint, or a space by its name or in a folder, there
+    called `name`; none means the default of every role without another model. Research-only models need `accept_research_only`:
+    without it they are an error if named, else skipped.
     `on_progress` gets a line for the terminal at each step. The packages of `imagier[export]` are needed only if there is
     something to do. Raises `ExportError`; that model and later ones are then unchanged.
     """
-    rows = [_row(text) for text in wanted] or list(CATALOGUE.values())
+    rows, spaces = _chosen(wanted, name)
     for row in rows:
         if not (repository / row.role / CONFIG).is_file():
             raise ExportError(f"no {row.role}/{CONFIG} in {repository}: it is not a model repository of this version")
@@ -89,7 +107,25 @@ def install_models(
                 on_progress(f"{row.role}: current")
             else:
                 _install(repository, row, on_progress)
+        for space in spaces:
+            _install_space(repository, space, on_progress)
     return before
+
+
+def _chosen(wanted: Sequence[str], name: str) -> tuple[list[ModelRow], list[NamedSpace]]:
+    """The models and the spaces that are wanted."""
+    if name and (len(wanted) != 1 or not is_space(wanted[0])):
+        raise ExportError("--as names the networks of one folder: imagier models install FOLDER --as NAME")
+    spaces = [find(text, name) for text in wanted if is_space(text)]
+    rows = [_row(text) for text in wanted if not is_space(text)]
+    return rows if wanted else list(CATALOGUE.values()), spaces
+
+
+def _install_space(repository: Path, space: NamedSpace, on_progress: Callable[[str], None]) -> None:
+    if is_current(repository, space, _read_lock(repository)):
+        on_progress(f"{space.name}: current")
+    else:
+        install_space(repository, space, on_progress)
 
 
 def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]) -> None:
@@ -121,9 +157,11 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
     try:
         config = (repository / row.role / CONFIG).read_text("utf-8")
         # Shapes are adapted only for roles with models of several shapes.
-        several = any(other.role == row.role for other in ALTERNATIVES.values())
+        several = row.role in ROLES or any(other.role == row.role for other in ALTERNATIVES.values())
         fitted = fit_config(config, row, converted.shapes if several else {})
-        install(repository, row, files, tools, fitted if fitted != config else None)
+        # The default for texts makes vectors of pictures, too, and of another space than those of a network for pictures.
+        without = (IMAGE_EMBEDDER,) if row.role == TEXT_EMBEDDER else ()
+        install(repository, row, files, tools, fitted if fitted != config else None, without)
     except OSError as error:
         raise ExportError(f"{row.role}: cannot be written to {repository}: {error.strerror}") from error
     on_progress(f"{row.role}: installed, {len(converted.graph) / 1e6:.1f} MB")
@@ -132,7 +170,7 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
 def _standing(repository: Path, default: ModelRow, model: LockedModel | None) -> Standing:
     if model is None:
         return Standing(State.MISSING, default.brand, default.version, default)
-    row = default if model.brand == default.brand else ALTERNATIVES.get(model.brand)
+    row = default if model.brand == default.brand else ALTERNATIVES.get(model.brand) or _space_row(model)
     # For the hub and folders, the digest is known only after looking there.
     sha256 = row.source.sha256 if row and row.source.sha256 else model.source_digest
     recipe = row.recipe if row else model.recipe
@@ -144,6 +182,13 @@ def _standing(repository: Path, default: ModelRow, model: LockedModel | None) ->
     same = (model.source_digest, model.recipe) == (sha256, recipe)
     state = State.CURRENT if same and not damaged_files(repository, replace(model, files=files)) else State.STALE
     return Standing(state, model.brand, model.version, row)
+
+
+def _space_row(model: LockedModel) -> ModelRow | None:
+    space = SPACES.get(model.brand)
+    if space is None or model.licence != space.licence:  # one from a folder may have any name
+        return None
+    return space.row(model.role, space.image if model.role == IMAGE_EMBEDDER else space.text)
 
 
 def _row(text: str) -> ModelRow:

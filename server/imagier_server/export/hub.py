@@ -50,7 +50,11 @@ def download(source: HubModel, folder: Path) -> Path:
         found = HfApi().model_info(source.name, revision=source.revision, files_metadata=True)
         names = [file.rfilename for file in found.siblings or ()]
         weights = next(name for name in _WEIGHTS if name in names)
-        small = [name for name in names if "/" not in name and name.endswith((".json", ".txt")) and "index" not in name]
+        small = [
+            name
+            for name in names
+            if "/" not in name and name.endswith((".json", ".txt", ".model")) and "index" not in name
+        ]
         for name in (*small, weights):
             hf_hub_download(source.name, name, revision=source.revision, local_dir=folder)
     arrived = look_up(CheckpointFolder(folder))

@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from imagier_server.call import Lane
 from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.model_row import BundledFile, ModelRow
+from imagier_server.export.spaces import IMAGE_EMBEDDER, SPACES
 from imagier_server.settings import Settings
 from tritonclient.grpc import model_config_pb2
 
@@ -25,8 +26,15 @@ def config_of(row: ModelRow) -> model_config_pb2.ModelConfig:
     )
 
 
-def test_every_config_has_its_row():
-    assert {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")} == set(CATALOGUE)
+def test_every_config_has_its_row_except_that_of_a_role_without_a_default():
+    assert {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")} == {*CATALOGUE, IMAGE_EMBEDDER}
+
+
+def test_a_role_without_a_default_is_served_like_the_others():
+    space = SPACES["ViT-B-32__openai"]
+    row = space.row(IMAGE_EMBEDDER, space.image)
+    test_the_config_serves_interactive_and_bulk_callers_with_bounded_queues(row)
+    test_every_shape_is_warm_at_batch_one_and_the_usual_ones_at_full_batch(row)
 
 
 @ROWS

@@ -10,74 +10,18 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from imagier_server.export.catalogue import ALTERNATIVES, CATALOGUE
 from imagier_server.model_lock import read_lock, verify_files
 from support import tiny_checkpoints
+from support.hub import WEIGHTS, Hub, environment, serving
 
 CONFIGS = Path(__file__).parents[4] / "model_repository"
 NAME = ALTERNATIVES["blip-base"].source.name
 COMMIT = ALTERNATIVES["blip-base"].source.revision
-WEIGHTS = "model.safetensors"
-
-
-class Hub(BaseHTTPRequestHandler):
-    """One model, its files those of `folder`; `fault` is what goes wrong with its weights."""
-
-    folder: Path
-    fault = ""
-
-    def do_GET(self):
-        if self.path.startswith(f"/api/models/{NAME}/revision/{COMMIT}"):
-            siblings = [self.entry(path) for path in sorted(self.folder.iterdir())]
-            commit = "0" * 40 if self.fault == "moved" else COMMIT
-            page = json.dumps({"id": NAME, "sha": commit, "siblings": siblings})
-            self.answer(b"<html>log in first" if self.fault == "login" else page.encode())
-        else:
-            self.resolve(body=True)
-
-    def do_HEAD(self):
-        self.resolve(body=False)
-
-    def entry(self, path):
-        entry = {"rfilename": path.name, "size": path.stat().st_size, "blobId": "0" * 40}
-        if path.name == WEIGHTS:
-            entry["lfs"] = {"sha256": self.digest(path), "size": path.stat().st_size, "pointerSize": 134}
-        return entry
-
-    def digest(self, path):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-
-    def resolve(self, body):
-        prefix = f"/{NAME}/resolve/{COMMIT}/"
-        path = self.folder / self.path.removeprefix(prefix)
-        if not self.path.startswith(prefix) or not path.is_file():
-            self.send_error(404)
-            return
-        content = path.read_bytes()
-        if self.fault == "another" and path.name == WEIGHTS:
-            content = content[:-1] + bytes([content[-1] ^ 1])
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{self.digest(path)}"'}
-        truncated = self.fault == "truncated" and path.name == WEIGHTS
-        self.answer(content, headers, body=body, sent=len(content) // 2 if truncated else None)
-
-    def answer(self, content, headers=None, body=True, sent=None):
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(content[:sent])
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +31,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(checkpoint: Path) -> Iterator[type[Hub]]:
-    handler = type("TheHub", (Hub,), {"folder": checkpoint})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        handler.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield handler
-        server.shutdown()
-        thread.join()
+    with serving(checkpoint, NAME, COMMIT) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +65,7 @@ def install(
     hub: type[Hub], repository: Path, wanted: str = "captioner=blip-base", program: Sequence[str | Path] = IMAGIER
 ) -> subprocess.CompletedProcess[str]:
     command = [*program, "install", wanted, "--repository", repository]
-    direct = {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "HF_HUB_DISABLE_XET": "1"}
-    direct["TQDM_POSITION"] = "-1"  # a bar even though nobody sees it
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | direct)
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | environment(hub))
 
 
 def content(repository: Path) -> dict[str, bytes]:

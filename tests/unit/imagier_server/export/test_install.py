@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from imagier_server.export.catalogue import CATALOGUE
-from imagier_server.export.install import fit_config, install
+from imagier_server.export.install import Installation, fit_config, install, install_together
 from imagier_server.model_lock import read_lock, verify_files
 
 CONFIGS = Path(__file__).parents[4] / "model_repository"
@@ -153,3 +153,40 @@ def test_a_config_takes_its_place_with_the_files_and_is_not_in_the_record(reposi
     install(repository, ROW, NEW, {}, "fitted")
     assert (repository / ROW.role / "config.pbtxt").read_text("utf-8") == "fitted"
     assert set(read_lock(repository)[ROW.role].files) == {f"{ROW.role}/{path}" for path in NEW}
+
+
+def test_models_that_belong_together_are_installed_together_and_drop_what_does_not_go_with_them(repository):
+    others = [dataclasses.replace(ROW, role=role) for role in ("text_detector", "text_line_orienter")]
+    for row in others:
+        (repository / row.role).mkdir()
+    install(repository, ROW, OLD, {})
+    install_together(repository, [Installation(row, NEW) for row in others], {}, without=[ROW.role])
+    assert set(read_lock(repository)) == {row.role for row in others}
+    assert verify_files(repository) == {row.role: () for row in others}
+    assert not (repository / ROW.role / "1/model.onnx").exists(), "Triton loads every graph"
+
+
+def test_of_models_that_belong_together_none_is_installed_if_one_cannot_be(repository):
+    install(repository, ROW, OLD, {})
+    before = read_lock(repository)
+    other = dataclasses.replace(ROW, role="text_detector")
+    (repository / "text_detector").write_bytes(b"a file where its folder should be")
+    with pytest.raises(OSError, match="text_detector"):
+        install_together(repository, [Installation(ROW, NEW), Installation(other, NEW)], {})
+    assert read_lock(repository) == before
+    assert verify_files(repository) == {ROW.role: ()}
+
+
+@pytest.mark.parametrize(
+    ("shape", "warm"),
+    [([-1], ["8", "32"]), ([64], ["64", "64"])],
+)
+def test_a_free_side_is_warmed_up_at_lengths_that_every_model_takes(shape, warm):
+    lengths = ["8", "100" if shape == [-1] else "32"]
+    config = f'{{ name: "tokens" data_type: TYPE_INT64 dims: [ {"-1" if shape != [-1] else "64"} ] }}\n'
+    config += "\n".join(
+        f'inputs {{ key: "tokens" value {{ data_type: TYPE_INT64 dims: [ {length} ] zero_data: true }} }}'
+        for length in lengths
+    )
+    fitted = fit_config(config, ROW, {"tokens": shape})
+    assert re.findall(r"dims: \[ (.*?) \]", fitted) == [str(shape[0]), *warm]
