@@ -66,7 +66,7 @@ OVERVIEW = {
         Panel("Pictures", PER_SECOND, (rate("imagier_requests_total", "transport", "lane", "code"),)),
         Panel("Request duration, 95th percentile", SECONDS, (p95("imagier_request_duration_seconds", "lane"),)),
         Panel("Keywords matched", PER_SECOND, (rate("imagier_keyword_requests_total", "transport", "code"),)),
-        Panel("Calls with texts to embed", PER_SECOND, (rate("imagier_text_requests_total", "transport", "code"),)),
+        Panel("Calls for vectors", PER_SECOND, (rate("imagier_vector_requests_total", "method", "transport", "code"),)),
         Panel("Texts embedded", PER_SECOND, (rate("imagier_texts_total"),)),
         Panel(
             "Burn rate of the error budget (1 lasts 30 days)",

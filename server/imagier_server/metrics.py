@@ -71,8 +71,8 @@ class Metrics:
             "keyword_requests", "MatchKeywords calls, by transport and code.", "transport", "code"
         )
 
-        self.text_requests = self._counter(
-            "text_requests", "EmbedText calls, by transport and code.", "transport", "code"
+        self.vector_requests = self._counter(
+            "vector_requests", "EmbedText and TrainLabel calls.", "method", "transport", "code"
         )
         self.texts = self._counter("texts", "Texts embedded.")
 
@@ -209,7 +209,7 @@ class Metrics:
             (self.requests, Transport, lanes, CODES),
             (self.request_seconds, lanes),
             (self.keyword_requests, Transport, CODES),
-            (self.text_requests, Transport, CODES),
+            (self.vector_requests, ("EmbedText", "TrainLabel"), Transport, CODES),
             (self.tasks, tasks, CODES),
             (self.task_seconds, tasks, Outcome),
             (self.task_failures, tasks, reasons),

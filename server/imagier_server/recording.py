@@ -102,11 +102,18 @@ class Recorder:
             yield
 
     @contextmanager
+    def training(self, call: CallContext) -> Iterator[None]:
+        """Record the call that the block answers with a taught label. Unexpected exceptions become `InternalError`."""
+        count = self._metrics.vector_requests
+        with _ended("training failed", call, lambda end: count.labels("TrainLabel", call.transport, end.code).inc()):
+            yield
+
+    @contextmanager
     def texts(self, number: int, call: CallContext) -> Iterator[None]:
         """Record the call that the block answers with the vectors of texts. Unexpected exceptions become `InternalError`."""
 
         def write(end: End) -> None:
-            self._metrics.text_requests.labels(call.transport, end.code).inc()
+            self._metrics.vector_requests.labels("EmbedText", call.transport, end.code).inc()
             if end is ANSWERED:
                 self._metrics.texts.inc(number)
 

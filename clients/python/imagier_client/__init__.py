@@ -43,8 +43,9 @@ from imagier_client.tasks.embedding import Embedding, EmbeddingResult
 from imagier_client.tasks.fingerprint import Fingerprint, FingerprintResult
 from imagier_client.tasks.ocr import Ocr, OcrResult, TextLine, TextWord
 from imagier_client.tasks.shown import Keyword, Line, Point, Polygon, Section
-from imagier_client.tasks.tags import Candidate, FoundCandidate, Tag, TagParent, Tags, TagsResult
+from imagier_client.tasks.tags import Candidate, FoundCandidate, Tag, TagParent, Tags, TagsResult, TaughtLabel
 from imagier_client.tasks.task import ModelReference, Task, TaskOptions, TaskResult
+from imagier_client.teaching import TrainedLabel
 from imagier_client.texts import TextVectors
 from imagier_client.tls import tls
 from imagier_client.vectors import Vector, VectorSpace, ranked
@@ -115,10 +116,12 @@ __all__ = [
     "TaskOptions",
     "TaskReceipt",
     "TaskResult",
+    "TaughtLabel",
     "TextLine",
     "TextVectors",
     "TextWord",
     "Timings",
+    "TrainedLabel",
     "UnavailableError",
     "UnreadableFileError",
     "UnsupportedError",

@@ -26,7 +26,9 @@ from imagier_client.messages import Annotation, Catalog
 from imagier_client.reading import Image
 from imagier_client.retry import silence
 from imagier_client.tasks.task import TaskOptions
+from imagier_client.teaching import TrainedLabel, decode_label, encode_examples
 from imagier_client.texts import TextVectors, decode_texts, encode_texts
+from imagier_client.vectors import Vector
 from imagier_client.window import Answer, Window
 
 K = TypeVar("K")
@@ -134,6 +136,17 @@ class AsyncClient(AsyncConnection):
             ask = partial(self._stub.EmbedText, request, metadata=once)
             replies.append(await self._call(lambda left, ask=ask: ask(timeout=left), attempts))  # type: ignore[misc]
         return decode_texts(replies)
+
+    async def train_label(
+        self, label: str, positives: Iterable[Vector], negatives: Iterable[Vector], *, timeout: float | None = None
+    ) -> TrainedLabel:
+        """Teaches a label by the vectors of pictures that have it and of others: `Tags(taught=(it.taught,))` then scores pictures.
+
+        Raises DifferentSpaceError for vectors of two models, InvalidRequestError for too few or too many.
+        """
+        once, request = account.charged_once(self._metadata), encode_examples(label, positives, negatives)
+        ask = partial(self._stub.TrainLabel, request, metadata=once)
+        return decode_label(await self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
 
     async def catalog(self, *, timeout: float | None = None) -> Catalog:
         """Fetches what the server can do now: tasks, options, models with their terms, languages, limits, formats."""

@@ -32,7 +32,9 @@ from imagier_client.messages import Annotation, Catalog, Limits
 from imagier_client.reading import Image, read_image
 from imagier_client.retry import Attempts, RetryPolicy, silence
 from imagier_client.tasks.task import TaskOptions
+from imagier_client.teaching import TrainedLabel, decode_label, encode_examples
 from imagier_client.texts import TextVectors, decode_texts, encode_texts
+from imagier_client.vectors import Vector
 from imagier_client.window import Answer, Waiting, Window
 
 K = TypeVar("K")
@@ -160,6 +162,14 @@ class Client:
             for request in encode_texts(texts, languages, encoding)
         ]
         return decode_texts(replies)
+
+    def train_label(
+        self, label: str, positives: Iterable[Vector], negatives: Iterable[Vector], *, timeout: float | None = None
+    ) -> TrainedLabel:
+        """Does what AsyncClient.train_label does."""
+        once, request = account.charged_once(self._metadata), encode_examples(label, positives, negatives)
+        ask = partial(self._stub.TrainLabel, request, metadata=once)
+        return decode_label(self._call(lambda left: ask(timeout=left), self._attempts(timeout)))
 
     def catalog(self, *, timeout: float | None = None) -> Catalog:
         """Does what AsyncClient.catalog does."""

@@ -136,7 +136,7 @@ async def test_keywords(small: Gateway, languages: list[str], code: str) -> None
 @pytest.mark.parametrize(("texts", "code"), [(["cat", "dog"], "ok"), ([""], "invalid")])
 async def test_texts(small: Gateway, texts: list[str], code: str) -> None:
     seen = await moved(small, lambda: small.stub.EmbedText(embedding_pb2.EmbedTextRequest(texts=texts)))
-    assert seen[f'imagier_text_requests_total{{code="{code}",transport="grpc"}}'] == 1
+    assert seen[f'imagier_vector_requests_total{{code="{code}",method="EmbedText",transport="grpc"}}'] == 1
     assert seen.get("imagier_texts_total", 0) == (len(texts) if code == "ok" else 0)
 
 

@@ -63,12 +63,21 @@ class FoundCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class TaughtLabel:
+    """A label that you have taught (`train_label`), and the probability that the picture has it, 0 to 1."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class TagsResult(TaskResult):
     """The tags task's answer, best first; empty if it failed or nothing was recognised well enough."""
 
     tags: tuple[Tag, ...] = ()
     unknown_languages: tuple[str, ...] = ()
     candidates: tuple[FoundCandidate, ...] = ()
+    taught: tuple[TaughtLabel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ class Tags(TaskOptions[TagsResult]):
     """Asks for tags; `None` is the server's default.
 
     In the lists a tag is named by its id, or as a library's keyword (see `match_keywords`). `existing_tags` are never repeated.
-    `candidates` are labels of your own, scored by their similarity to the picture.
+    `candidates` are labels of your own, scored by their similarity to the picture; `taught` are those of `train_label`.
     """
 
     task: ClassVar[str] = "tags"
@@ -86,6 +95,7 @@ class Tags(TaskOptions[TagsResult]):
     deny: tuple[str, ...] = ()
     existing_tags: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    taught: tuple[bytes, ...] = ()
 
 
 def write(message: tags_pb2.TagsOptions, options: Tags) -> None:
@@ -98,6 +108,7 @@ def write(message: tags_pb2.TagsOptions, options: Tags) -> None:
         allow=strings(options.allow, "tags.allow"),
         deny=strings(options.deny, "tags.deny"),
         existing_tags=strings(options.existing_tags, "tags.existing_tags"),
+        taught=options.taught,
     )
     for place, candidate in enumerate(options.candidates):
         where = f"tags.candidates[{place}]."
@@ -121,6 +132,7 @@ def read(message: tags_pb2.TagsResult, languages: Sequence[str]) -> TagsResult:
         ),
         unknown_languages=tuple(message.unknown_languages),
         candidates=tuple(FoundCandidate(each.label, each.similarity) for each in message.candidates),
+        taught=tuple(TaughtLabel(each.label, each.score) for each in message.taught),
     )
 
 
@@ -135,6 +147,7 @@ def show(result: TagsResult, languages: Sequence[str] | None) -> Section:
         rows = [row if any(row) else (tag.name,) for row, tag in zip(named, result.tags, strict=True)]
     lines = [Line(row, tag.score, instead=tag.id) for row, tag in zip(rows, result.tags, strict=True)]
     lines += [Line((each.label,), note=f"similarity {each.similarity:.2f}") for each in result.candidates]
+    lines += [Line((each.label,), each.score, note="taught") for each in result.taught]
     return Section("tag", tuple(lines), heading="tags")
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from imagier_server.errors import InvalidRequestError, ModelNotInstalledError
 from imagier_server.messages import Picture, Tensors
 from imagier_server.tasks.embedding.encoding import unit
-from imagier_server.tasks.embedding.space import Space
+from imagier_server.tasks.embedding.space import ImageSide, Space
+from imagier_server.tasks.embedding.taught import Taught, unpacked
 from imagier_server.tasks.embedding.text_vectors import vectors_of
-from imagier_server.tasks.embedding.values import Candidate, FoundCandidate, Vectors
+from imagier_server.tasks.embedding.values import Candidate, FoundCandidate, TaughtScore, Vectors
 from imagier_server.tasks.task import Steps
 from imagier_server.timings import Stage
 
@@ -47,13 +48,30 @@ class ScoredCandidates:
         space = self._space
         if space is None or space.image is None or space.text is None:
             raise ModelNotInstalledError("this server scores no candidates: its embedders are not installed")
-        side = space.image
-        if not side.sees_tags:
-            tagged = await steps.infer(side.model, await steps.compute(Stage.PREPARE, side.prepare, picture))
-        vector = unit(side.finish(tagged), space.info.dimension)[0]
+        vector = await picture_vector(space, space.image, picture, tagged, steps)
         texts = tuple(dict.fromkeys(text for candidate in candidates for text in candidate.texts))
         vectors = await self._vectors(space, texts, steps)
         return await steps.compute(Stage.FINISH, ranked, candidates, vectors, vector, most)
+
+    def labels(self, taught: Sequence[bytes], field: str) -> tuple[Taught, ...]:
+        """The labels that a caller has taught. Raises `InvalidRequestError` for what is none of this space."""
+        space = self._space
+        if not taught or space is None:
+            return ()
+        info = space.info
+        return tuple(
+            unpacked(content, info.name, info.dimension, f"{field}[{place}]") for place, content in enumerate(taught)
+        )
+
+    async def taught(
+        self, taught: Sequence[bytes], picture: Picture, tagged: Tensors, steps: Steps
+    ) -> tuple[TaughtScore, ...]:
+        """The score of each taught label. Raises `ModelNotInstalledError` without an embedder for pictures."""
+        space = self._space
+        if space is None or space.image is None:
+            raise ModelNotInstalledError("this server scores no taught labels: its embedders are not installed")
+        vector = await picture_vector(space, space.image, picture, tagged, steps)
+        return tuple(TaughtScore(each.label, each.score(vector)) for each in self.labels(taught, "tags.taught"))
 
     async def _vectors(self, space: Space, texts: Sequence[str], steps: Steps) -> dict[str, Vectors]:
         """The vector of each text, kept or made."""
@@ -72,6 +90,14 @@ class ScoredCandidates:
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return found
+
+
+async def picture_vector(space: Space, side: ImageSide, picture: Picture, tagged: Tensors, steps: Steps) -> Vectors:
+    """The picture's vector: of what the tagger saw already, or of the network for pictures."""
+    if not side.sees_tags:
+        tagged = await steps.infer(side.model, await steps.compute(Stage.PREPARE, side.prepare, picture))
+    found: Vectors = unit(side.finish(tagged), space.info.dimension)[0]
+    return found
 
 
 def ranked(

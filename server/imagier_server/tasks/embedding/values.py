@@ -88,6 +88,14 @@ class FoundCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class TaughtScore:
+    """A label that the caller has taught, and the probability that the picture has it."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class TextEmbedding:
     """The vector of a text; `truncated` if its end was left out."""
 
@@ -125,3 +133,35 @@ class EmbedTextRequest:
     def size(self) -> int:
         """Characters of all texts."""
         return sum(map(len, self.texts))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainLabelRequest:
+    """What to teach a label with: vectors (number, dimension) of a space. None where one cannot be read."""
+
+    label: str
+    space: SpaceInfo
+    positives: tuple[Vectors | None, ...]
+    negatives: tuple[Vectors | None, ...]
+
+    @property
+    def image(self) -> None:
+        """None: there is no picture."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The task whose scope and price it shares."""
+        return (NAME,)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all vectors."""
+        return 4 * self.space.dimension * (len(self.positives) + len(self.negatives))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedLabel:
+    """A label that was taught, as bytes, and its accuracy on examples left out, 0 to 1."""
+
+    taught: bytes
+    accuracy: float

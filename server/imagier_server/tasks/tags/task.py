@@ -14,6 +14,7 @@ from imagier_server.errors import InternalError
 from imagier_server.messages import Picture, Tensors
 from imagier_server.tasks.embedding.candidates import MAX_CANDIDATES, ScoredCandidates, check_candidates
 from imagier_server.tasks.embedding.space import Space
+from imagier_server.tasks.embedding.taught import MAX_TAUGHT
 from imagier_server.tasks.options import Option, check
 from imagier_server.tasks.tags.calibration import Calibration
 from imagier_server.tasks.tags.crops import MODEL, prepare, scale
@@ -70,6 +71,7 @@ class TagsTask:
             Option("min_score", str(self.calibration.min_score), 0, 1),
             *(Option(name, "[]", 0, MAX_LIST) for name in LISTS),
             Option("candidates", "[]", 0, MAX_CANDIDATES),
+            Option("taught", "[]", 0, MAX_TAUGHT),
         )
 
     def check(self, options: TagsOptions) -> None:
@@ -78,6 +80,7 @@ class TagsTask:
         for name in LISTS:
             self.keywords.check(getattr(options, name), f"{self.name}.{name}", MAX_LIST)
         check_candidates(options.candidates, f"{self.name}.candidates")
+        self.candidates.labels(options.taught, f"{self.name}.taught")
 
     def scale(self, width: int, height: int) -> float:
         """The scale at which the shorter side is as the model's preprocessing needs it."""
@@ -88,10 +91,14 @@ class TagsTask:
         inputs = await steps.compute(Stage.PREPARE, prepare, picture)
         outputs = await steps.infer(MODEL, inputs)
         tags = await steps.compute(Stage.FINISH, self.finish, outputs, options, languages, inputs["pixels"])
-        if not options.candidates:
-            return tags
-        most = options.max_tags or self.default_max_tags
-        return replace(tags, candidates=await self.candidates.found(options.candidates, picture, outputs, most, steps))
+        if options.taught:
+            taught = await self.candidates.taught(options.taught, picture, outputs, steps)
+            tags = replace(tags, taught=taught)
+        if options.candidates:
+            most = options.max_tags or self.default_max_tags
+            best = await self.candidates.found(options.candidates, picture, outputs, most, steps)
+            tags = replace(tags, candidates=best)
+        return tags
 
     def finish(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from imagier_server.tasks.embedding.values import Candidate, FoundCandidate
+from imagier_server.tasks.embedding.values import Candidate, FoundCandidate, TaughtScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,13 @@ class TagsOptions:
     deny: tuple[str, ...] = ()
     existing_tags: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    taught: tuple[bytes, ...] = ()
 
     @property
     def characters(self) -> int:
         """Total characters in the lists."""
         words = (*self.allow, *self.deny, *self.existing_tags)
-        return sum(map(len, words)) + sum(candidate.characters for candidate in self.candidates)
+        return sum(map(len, (*words, *self.taught))) + sum(candidate.characters for candidate in self.candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Tags:
     tags: tuple[Tag, ...]
     unknown_languages: tuple[str, ...] = ()
     candidates: tuple[FoundCandidate, ...] = ()
+    taught: tuple[TaughtScore, ...] = ()
 
 
 class MatchKind(Enum):

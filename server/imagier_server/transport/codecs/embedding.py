@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from imagier.v1 import embedding_pb2
 
 from imagier_server.messages import TaskOutcome
@@ -13,7 +14,10 @@ from imagier_server.tasks.embedding.values import (
     Encoding,
     SpaceInfo,
     TextEmbeddings,
+    TrainedLabel,
+    TrainLabelRequest,
     Vector,
+    Vectors,
 )
 from imagier_server.transport.codecs.codec import TaskCodec, first, models
 
@@ -56,6 +60,32 @@ def to_texts(found: TextEmbeddings, outcome: TaskOutcome) -> embedding_pb2.Embed
         ),
         unknown_languages=found.unknown_languages,
     )
+
+
+def from_examples(message: embedding_pb2.TrainLabelRequest) -> TrainLabelRequest:
+    """The examples of a label as a value."""
+    space = SpaceInfo(message.space.name, message.space.dimension, message.space.distance)
+    positives, negatives = (tuple(map(_numbers, first(kind))) for kind in (message.positives, message.negatives))
+    return TrainLabelRequest(message.label, space, positives, negatives)
+
+
+def to_taught(label: TrainedLabel, cost: int) -> embedding_pb2.TrainLabelResponse:
+    """A taught label as a message."""
+    return embedding_pb2.TrainLabelResponse(taught=label.taught, accuracy=label.accuracy, cost=cost)
+
+
+def _numbers(message: embedding_pb2.Vector) -> Vectors | None:
+    """A caller's vector; None if it cannot be read. Its length is that of what was sent."""
+    match _ENCODINGS.get(message.encoding):
+        case Encoding.FLOAT32:
+            return np.array(message.values, np.float32)
+        case Encoding.FLOAT16 if len(message.packed) % 2 == 0:
+            return np.frombuffer(message.packed, "<f2").astype(np.float32)
+        case Encoding.INT8:
+            return np.frombuffer(message.packed, np.int8).astype(np.float32)
+        case Encoding.BITS:
+            return np.unpackbits(np.frombuffer(message.packed, np.uint8)).astype(np.float32) * 2 - 1
+    return None
 
 
 def _space(space: SpaceInfo) -> embedding_pb2.VectorSpace:

@@ -22,6 +22,7 @@ def read(message: tags_pb2.TagsOptions) -> TagsOptions:
         deny=first(message.deny),
         existing_tags=first(message.existing_tags),
         candidates=tuple(Candidate(each.label, first(each.prompts)) for each in first(message.candidates)),
+        taught=first(message.taught),
     )
 
 
@@ -33,6 +34,7 @@ def write(result: tags_pb2.TagsResult, tags: Tags, size: tuple[int, int]) -> Non
     result.candidates.extend(
         tags_pb2.FoundCandidate(label=each.label, similarity=each.similarity) for each in tags.candidates
     )
+    result.taught.extend(tags_pb2.TaughtLabel(label=each.label, score=each.score) for each in tags.taught)
 
 
 def parents(found: Iterable[TagParent]) -> Iterable[tags_pb2.TagParent]:

@@ -15,6 +15,7 @@ from imagier_server.call import Lane
 from imagier_server.catalogue import Catalogue
 from imagier_server.errors import ImagierError
 from imagier_server.keyword_matching import KeywordMatching
+from imagier_server.label_training import LabelTraining
 from imagier_server.messages import AnnotateRequest, Annotation, KeywordsRequest
 from imagier_server.pipeline import Pipeline
 from imagier_server.streams import Streams
@@ -22,7 +23,7 @@ from imagier_server.text_embedding import TextEmbedder
 from imagier_server.transport.catalog import to_catalog
 from imagier_server.transport.codec import from_request, from_stream_request, to_keywords_response, to_response
 from imagier_server.transport.codecs.codec import first
-from imagier_server.transport.codecs.embedding import from_texts, to_texts
+from imagier_server.transport.codecs.embedding import from_examples, from_texts, to_taught, to_texts
 from imagier_server.transport.codecs.registry import codecs
 from imagier_server.transport.grpc.calls import call_of
 from imagier_server.transport.grpc.incoming import Refused
@@ -114,6 +115,15 @@ class AnnotatorService(annotator_pb2_grpc.AnnotatorServiceServicer):
         """The vectors of texts."""
         with self._trace(context.invocation_metadata()):
             return to_texts(*await self._texts.embed(from_texts(request), call_of(context, Lane.INTERACTIVE)))
+
+    async def TrainLabel(  # noqa: N802 - gRPC's name
+        self,
+        request: embedding_pb2.TrainLabelRequest,
+        context: grpc.aio.ServicerContext[embedding_pb2.TrainLabelRequest, embedding_pb2.TrainLabelResponse],
+    ) -> embedding_pb2.TrainLabelResponse:
+        """A taught label."""
+        call = call_of(context, Lane.INTERACTIVE)
+        return to_taught(*await LabelTraining(self._texts).train(from_examples(request), call))
 
 
 async def _requests(

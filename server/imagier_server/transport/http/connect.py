@@ -19,12 +19,13 @@ from starlette.responses import JSONResponse, Response
 
 from imagier_server.call import CallContext
 from imagier_server.errors import Code, ImagierError, InvalidRequestError
+from imagier_server.label_training import LabelTraining
 from imagier_server.messages import KeywordsRequest
 from imagier_server.transport.account import to_balance, to_quote, to_usage
 from imagier_server.transport.catalog import to_catalog
 from imagier_server.transport.codec import from_request, to_keywords_response, to_response
 from imagier_server.transport.codecs.codec import first
-from imagier_server.transport.codecs.embedding import from_texts, to_texts
+from imagier_server.transport.codecs.embedding import from_examples, from_texts, to_taught, to_texts
 from imagier_server.transport.http.asking import message_of
 from imagier_server.transport.http.door import Door
 from imagier_server.transport.http.facades.facade import Endpoint
@@ -79,6 +80,12 @@ async def _embed_text(
     return to_texts(*await door.embed(from_texts(message), call))
 
 
+async def _train_label(
+    message: embedding_pb2.TrainLabelRequest, _image: bytes, call: CallContext, door: Door
+) -> embedding_pb2.TrainLabelResponse:
+    return to_taught(*await LabelTraining(door.gateway.texts).train(from_examples(message), call))
+
+
 async def _balance(
     message: account_pb2.GetBalanceRequest, _image: bytes, call: CallContext, door: Door
 ) -> account_pb2.GetBalanceResponse:
@@ -104,6 +111,7 @@ SERVICES = {
         "GetCatalog": Rpc(catalog_pb2.GetCatalogRequest, _catalog),
         "MatchKeywords": Rpc(keywords_pb2.MatchKeywordsRequest, _match),
         "EmbedText": Rpc(embedding_pb2.EmbedTextRequest, _embed_text),
+        "TrainLabel": Rpc(embedding_pb2.TrainLabelRequest, _train_label),
     },
     "imagier.v1.AccountService": {
         "GetBalance": Rpc(account_pb2.GetBalanceRequest, _balance),

@@ -5,7 +5,7 @@ import * as words from "./words.js";
 
 const TASKS = ["tags", "caption", "ocr"];
 const LISTS = new Set(["allow", "deny", "existing_tags"]);
-const OF_OBJECTS = new Set(["candidates"]); // for programs: a form has no room for a vocabulary
+const OF_OBJECTS = new Set(["candidates", "taught"]); // for programs: a form has no room for a vocabulary
 
 let catalog = null;
 const choice = { tasks: null, languages: null, values: {} }; // languages: null while they follow the page's own
