@@ -51,7 +51,7 @@ test: .venv/.dev .stamps/kubectl models ## unit, contract, integration and e2e t
 	PATH="$(CURDIR)/.stamps/kubectl:$$PATH" $(PYTEST) $(TWO_AT_ONCE) tests/unit tests/contract tests/integration $(PYTEST_ARGS)
 	$(PYTEST) $(TWO_AT_ONCE) -m "not restarts" tests/e2e $(PYTEST_ARGS)
 
-test-system: .venv/.fuzz .stamps/debian .stamps/redis .stamps/buf .stamps/connect .stamps/dialects .stamps/chromium .stamps/axe models ## Debian's packages (what is missing is installed), the fuzzer, restarts; a skip is a failure
+test-system: .venv/.fuzz .stamps/debian .stamps/redis .stamps/buf .stamps/connect .stamps/dialects .stamps/php .stamps/chromium .stamps/axe models ## Debian's packages (what is missing is installed), the fuzzer, restarts; a skip is a failure
 	$(DEBIAN) PIP_EXTRA="$(PIP_EXTRA)" $(PYTEST) --no-skip $(TWO_AT_ONCE) -m "system and not whole_machine or restarts" tests/system tests/e2e $(PYTEST_ARGS)
 	$(DEBIAN) $(PYTEST) --no-skip -m whole_machine tests/system $(PYTEST_ARGS)
 
@@ -203,6 +203,12 @@ export FITS
 	(command -v chromium || command -v google-chrome) >/dev/null && command -v chromedriver >/dev/null && command -v curl >/dev/null || \
 		{ $(SUDO) apt-get update -qq && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver curl; }
+	mkdir -p .stamps && touch $@
+
+# Piwigo and its plugins are written in PHP.
+.stamps/php:
+	(php -m | grep -qx curl) 2>/dev/null || { $(SUDO) apt-get update -qq && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends php-cli php-curl; }
 	mkdir -p .stamps && touch $@
 
 # The server itself is in redis-tools; the package redis-server would start it as a service.

@@ -110,6 +110,8 @@ async def test_the_wait_is_bounded_and_ends_in_a_refusal_that_says_when_to_come_
         assert (azure.status_code, azure.json()["error"]["code"]) == (429, "429")
         assert (photos.status_code, set(photos.json())) == (429, {"detail"})
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in (azure, photos))
+        refused = 'imagier_requests_total{code="exhausted",lane="bulk",transport="http"}'
+        assert await running.metric(refused) == 2
         goes_on.set()
         assert (await first).status_code == 200
 
