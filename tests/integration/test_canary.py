@@ -18,6 +18,7 @@ from imagier_server.ledger.database import Database
 from imagier_server.ledger.keys import Wish
 from support.canaries import changed, files, holders
 from support.canary_http import HTTP_VISITS
+from support.canary_immich import immich, native
 from support.canary_visits import QUOTA, VISITS, WORDS, Visit
 from support.collector import Collector, collecting
 from support.fake_triton import FakeTriton, serving
@@ -47,6 +48,8 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
             "http-port": str(http_port),
             "ledger": str(own / "ledger.db"),
             "http-fetch-networks": "127.0.0.1/32",
+            "http-facades": "all",
+            "immich-upstream": await stack.enter_async_context(native()),
             "quota-pictures": f"{QUOTA} per 1 hour",
         }
         process = await stack.enter_async_context(
@@ -63,7 +66,7 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
         )
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
         visit = Visit(process, fake, engine, stub, f"http://127.0.0.1:{http_port}", secret)
-        for each in (*HTTP_VISITS, *VISITS):
+        for each in (*HTTP_VISITS, immich, *VISITS):
             await _idle(metrics_port)
             fake.behaviours.clear()
             fake.behaviours.update(behaviours)

@@ -142,6 +142,20 @@ async def test_the_log_says_which_jobs_to_switch_off(
         assert "127.0.0.1:9" not in caplog.text
 
 
+async def test_immich_turns_to_its_next_server_while_a_model_is_not_ready(repository: Path, fake: FakeTriton) -> None:
+    """It asks /ping every 30 s, and those that answer with something else than 2xx last."""
+    async with (
+        serving(fake) as port,
+        gateway(repository, port, 0, http_facades="immich") as running,
+        httpx.AsyncClient(base_url=running.http, trust_env=False) as client,
+    ):
+        await running.until(ready=True)
+        assert (await client.get("/ping")).status_code == 200
+        fake.loaded.discard("text_detector")
+        await running.until(ready=False)
+        assert (await client.get("/ping")).status_code == 503
+
+
 async def test_a_key_in_the_path_or_in_a_header_pays_for_what_succeeds(
     repository: Path, fake: FakeTriton, ledger: Database
 ) -> None:
