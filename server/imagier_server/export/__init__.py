@@ -20,8 +20,9 @@ from imagier_server.export.hub import download, look_up
 from imagier_server.export.install import CONFIG, GRAPH, fit_config, install
 from imagier_server.export.model_row import BundledFile, CheckpointFolder, HubModel, ModelRow
 from imagier_server.export.space_install import ROLES, install_space, is_current
-from imagier_server.export.spaces import DIMENSIONS, IMAGE_EMBEDDER, SPACES, TEXT_EMBEDDER, NamedSpace, find, is_space
+from imagier_server.export.spaces import IMAGE_EMBEDDER, SPACES, TEXT_EMBEDDER, NamedSpace, find, is_space
 from imagier_server.model_lock import LockedModel, ModelLockError, damaged_files, read_lock
+from imagier_server.tasks.embedding.immich_names import DIMENSIONS
 
 __all__ = [
     "ALTERNATIVES",

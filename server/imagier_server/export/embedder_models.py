@@ -23,8 +23,9 @@ from imagier_server.export.embedders import ImageTower, TextTower, read_image_to
 from imagier_server.export.errors import ExportError
 from imagier_server.export.golden import FILE, golden
 from imagier_server.export.large_graphs import session
-from imagier_server.export.spaces import DIMENSIONS, IMAGE_EMBEDDER, TEXT_EMBEDDER
+from imagier_server.export.spaces import IMAGE_EMBEDDER, TEXT_EMBEDDER
 from imagier_server.messages import Picture
+from imagier_server.tasks.embedding.immich_names import DIMENSIONS
 from imagier_server.tasks.embedding.space import Network
 from imagier_server.tasks.embedding.texts import TextSide
 

@@ -3,33 +3,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-
 import numpy as np
 
 from imagier_server.errors import ModelNotInstalledError
+from imagier_server.tasks.embedding.immich_names import DIMENSIONS
 from imagier_server.tasks.embedding.values import NAME, SpaceInfo, Vector
 from imagier_server.transport.http.immich.entries import FIELD, Models, ModelTask, ModelType
 
 TASK = NAME
 """Our task that answers it."""
-
-_PROMISED: Mapping[str, int] = {
-    r"ViT-SO400M-.*|nllb-clip-large-.*": 1152,
-    r"ViT-gopt-16-SigLIP2-.*": 1536,
-    r"ViT-B-(?:16|32)-SigLIP.*|nllb-clip-base-.*|ViT-L-14.*|LABSE-Vit-L-14|RN50x16|XLM-Roberta-Large-Vit-L-14": 768,
-    r"ViT-L-16-SigLIP.*|ViT-H-14.*|ViT-g-14|RN50|RN50x64|XLM-Roberta-Large-ViT-H-14": 1024,
-    r"RN50x4|ViT-B-16-plus-240|XLM-Roberta-Large-Vit-B-16Plus": 640,
-    r"RN101|ViT-B-(?:16|32)|XLM-Roberta-(?:Base|Large)-Vit-B-32": 512,
-}
-"""Numbers in a vector by model, without what it was trained on. Immich's server has such a table of its own, and relies on it."""
-
-
-def promised(name: str) -> int | None:
-    """How many numbers Immich expects of a model; None if Immich does not know it."""
-    family = name.partition("__")[0]
-    return next((size for names, size in _PROMISED.items() if re.fullmatch(names, family, re.IGNORECASE)), None)
 
 
 def is_ours(models: Models, space: SpaceInfo | None, relayed: bool) -> bool:
@@ -40,12 +22,12 @@ def is_ours(models: Models, space: SpaceInfo | None, relayed: bool) -> bool:
     if space is None or len(models) != 1 or not models.keys() <= {ModelType.VISUAL, ModelType.TEXTUAL}:
         return False
     (model,) = models.values()
-    return model.file == space.name or (not relayed and promised(model.file) == space.dimension)
+    return model.file == space.name or (not relayed and DIMENSIONS.get(model.file) == space.dimension)
 
 
 def refusal(models: Models, space: SpaceInfo | None) -> ModelNotInstalledError:
     """Why it is not answered."""
-    sizes = {promised(model.file) for model in models.values()}
+    sizes = {DIMENSIONS.get(model.file) for model in models.values()}
     has = f"its vectors have {space.dimension} numbers" if space else "it has no vectors"
     wants = f", not the {min(filter(None, sizes))} of the model asked for" if space and any(sizes) else ""
     return ModelNotInstalledError(

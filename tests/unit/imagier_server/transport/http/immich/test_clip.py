@@ -15,27 +15,6 @@ CONCEPTS = SpaceInfo("concept-512", 512)
 VISUAL, TEXTUAL = ModelType.VISUAL, ModelType.TEXTUAL
 
 
-NAMES = {
-    512: """ViT-B-32__openai ViT-B-16__laion400m_e32 RN101__yfcc15m XLM-Roberta-Base-ViT-B-32__laion5b-s13b-b90k
-        XLM-Roberta-Large-Vit-B-32""",
-    640: "RN50x4__openai ViT-B-16-plus-240__laion400m_e31 XLM-Roberta-Large-Vit-B-16Plus",
-    768: """ViT-L-14__openai ViT-L-14-336__openai ViT-L-14-quickgelu__dfn2b RN50x16__openai ViT-B-16-SigLIP__webli
-        ViT-B-16-SigLIP-i18n-256__webli ViT-B-32-SigLIP2-256__webli nllb-clip-base-siglip__v1 LABSE-Vit-L-14
-        XLM-Roberta-Large-Vit-L-14""",
-    1024: """RN50__cc12m RN50x64__openai ViT-H-14-378-quickgelu__dfn5b ViT-g-14__laion2b-s12b-b42k
-        ViT-L-16-SigLIP-256__webli ViT-L-16-SigLIP2-512__webli XLM-Roberta-Large-ViT-H-14__frozen_laion5b_s13b_b90k""",
-    1152: "ViT-SO400M-14-SigLIP-384__webli ViT-SO400M-16-SigLIP2-384__webli nllb-clip-large-siglip__mrl",
-    1536: "ViT-gopt-16-SigLIP2-256__webli",
-    None: "ViT-B ViT-B-64__openai concept-512 RN50x5",
-}
-
-
-@pytest.mark.parametrize("size", NAMES)
-def test_the_size_that_a_name_promises(size: int | None) -> None:
-    names = NAMES[size].split()
-    assert {name: clip.promised(name) for name in names} == dict.fromkeys(names, size)
-
-
 @pytest.mark.parametrize("kind", [VISUAL, TEXTUAL])
 @pytest.mark.parametrize(
     ("name", "relayed", "ours"),
