@@ -110,13 +110,13 @@ def test_the_config_serves_interactive_and_bulk_callers_with_bounded_queues(row)
 @ROWS
 def test_every_shape_is_warm_at_batch_one_and_the_usual_ones_at_full_batch(row):
     config = config_of(row)
-    (pixels,) = config.input
+    (given,) = config.input
     batches: dict[tuple[int, ...], set[int]] = {}
     for warmup in config.model_warmup:
-        sample = warmup.inputs["pixels"]
-        assert sample.data_type == pixels.data_type
+        sample = warmup.inputs[given.name]
+        assert sample.data_type == given.data_type
         shape = tuple(sample.dims)
-        assert all(side in {-1, given} for side, given in zip(pixels.dims, shape, strict=True))
+        assert all(side in {-1, length} for side, length in zip(given.dims, shape, strict=True))
         batches.setdefault(shape, set()).add(warmup.batch_size)
     assert all(1 in sizes for sizes in batches.values())
     assert max(max(sizes) for sizes in batches.values()) == config.max_batch_size

