@@ -146,3 +146,20 @@ def test_which_copies_are_found() -> None:
     assert f"Of the {spaced(found['pairs'])} pairs of {spaced(found['pictures'])} different photographs none" in text
     assert not any(count for alarms in found["false_alarms"].values() for count in alarms.values())
     assert f"{found['altered']} photographs" in text
+
+
+def test_how_well_words_find_pictures() -> None:
+    text, found = page("vectors"), results("retrieval")
+    for language, name in (("en", "English"), ("fr", "French"), ("zh", "Chinese")):
+        precision, times = found["mean average precision"][language], found["times chance"][language]
+        assert f"| {name} | {precision:.2f} | {times} |" in text
+        assert times >= 5
+    assert all(each["photographs"] < found["photographs"] / 10 for each in found["things"].values())
+    bicycle, skateboard, helmet = (found["things"][thing]["en"] for thing in ("bicycle", "skateboard", "helmet"))
+    assert f"*bicycle* reaches {bicycle:.2f}" in text
+    assert f"{skateboard:.2f} and {helmet:.2f}" in text
+    shares = [f"{100 * found['captions as queries'][f'recall@{rank}']:.1f} %" for rank in (1, 5, 10)]
+    assert (
+        "first for {} of them (chance 0.2 %), among the first five for {}, among the first ten for {}".format(*shares)
+        in text
+    )

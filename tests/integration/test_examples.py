@@ -17,6 +17,7 @@ import pytest
 from google.protobuf import json_format
 from imagier.v1 import annotator_pb2, annotator_pb2_grpc
 from PIL import Image
+from support.running_gateway import Gateway
 from support.scripted_annotator import BAD_IMAGE, Requests, Scripted, StreamResponse, answer, serving
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,14 @@ async def run(*command: str | Path) -> tuple[int, str, str]:
     out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+async def test_pictures_are_found_by_words(running: Gateway, folder: Path) -> None:
+    (folder / "c.jpg").write_bytes(b"no picture")
+    status, out, err = await run(sys.executable, EXAMPLES / "find_pictures.py", folder, "cat", running.address)
+    assert status == 1
+    assert sorted(line.split()[1] for line in out.splitlines()) == ["a.png", "b.jpg"]
+    assert err.startswith("c.jpg: ")
 
 
 async def test_a_folder(server: str, folder: Path) -> None:

@@ -37,7 +37,7 @@ BODY: dict[str, Any] = {
             "items": {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS},
             "minItems": 1,
             "maxItems": MAX_TEXTS,
-            "description": "What to embed: words, captions, sentences. None may be blank.",
+            "description": "What to embed: words, phrases, sentences. None may be blank.",
         },
         "languages": {
             "type": "array",

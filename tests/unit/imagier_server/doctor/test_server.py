@@ -65,7 +65,7 @@ def test_models_that_are_missing(tmp_path: Path) -> None:
     assert "tagger" in found["missing"].found
     assert f"imagier models install --repository {tmp_path}" in found["missing"].advice
     (optional,) = (each for each in server.models(tmp_path) if each.state is State.NOTE)
-    assert optional.found == "missing: captioner"
+    assert optional.found == "missing: captioner, text_embedder"
 
 
 def test_no_repository_and_one_that_nobody_can_read(tmp_path: Path) -> None:
