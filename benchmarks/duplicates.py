@@ -115,7 +115,7 @@ def pictures(paths: list[Path]) -> Iterator[bytes]:
 
 def fingerprint(image: bytes, fmt: Format, options: FingerprintOptions) -> Fingerprint:
     """As the server makes it: decoded at the task's scale."""
-    picture, width, height = decode(image, fmt, CAPS, TASK.scale)
+    picture, width, height, _ = decode(image, fmt, CAPS, TASK.scale)
     return finish(prepare(Picture(np.asarray(picture), width, height)), options)
 
 

@@ -116,7 +116,7 @@ def parity(checkpoint: Path, task: EmbeddingTask, graph: Path, photographs: Sequ
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     ours, theirs = [], []
     for content in photographs:
-        pixels, width, height = decode(content, sniff(content), CAPS, side.scale)
+        pixels, width, height, _ = decode(content, sniff(content), CAPS, side.scale)
         inputs = side.prepare(Picture(np.asarray(pixels), width, height))
         ours.append(session.run(None, dict(inputs))[0][0])
         theirs.append(source(Image.open(io.BytesIO(content)).convert("RGB")).numpy())
@@ -176,7 +176,7 @@ async def measured(models: Path, seconds: float) -> dict[str, object]:
     assert side, "installed above"
     assert reader, "installed above"
     photograph = pictures.mosaic()
-    pixels, width, height = decode(photograph, sniff(photograph), CAPS, side.scale)
+    pixels, width, height, _ = decode(photograph, sniff(photograph), CAPS, side.scale)
     seen = side.prepare(Picture(np.asarray(pixels), width, height))["pixels"]
     read = reader.tokenise([QUERY]).batches[0].inputs["tokens"]
     image = annotator_pb2.AnnotateRequest(image=photograph, embedding=embedding_pb2.EmbeddingOptions())
