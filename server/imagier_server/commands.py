@@ -125,6 +125,11 @@ def list_models(repository: Repository = HERE) -> int:
         terms = f", weights {row.weights_licence}, {row.source.url}" if row else ", a checkpoint of one's own"
         research_only = " (research only)" if row and row.research_only else ""
         print(f"{role:20} {standing.state:8} {standing.brand} {standing.version}{terms}{research_only}")
+    for role, row in exporter.BY_NAME.items():
+        if role not in standings:
+            print(
+                f"{role}: {row.brand} {row.version}, installed by its name only: weights {row.weights_licence}, {row.source.url}"
+            )
     for brand, row in exporter.ALTERNATIVES.items():
         print(f"{row.role}={brand}: weights {row.weights_licence}, {row.quality}, {row.source.url}")
     for name, space in exporter.SPACES.items():

@@ -13,12 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imagier_server.export.catalogue import ALTERNATIVES, CATALOGUE
+from imagier_server.export import published
+from imagier_server.export.catalogue import ALTERNATIVES, BY_NAME, CATALOGUE
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
 from imagier_server.export.hub import download, look_up
 from imagier_server.export.install import CONFIG, GRAPH, fit_config, install
-from imagier_server.export.model_row import BundledFile, CheckpointFolder, HubModel, ModelRow
+from imagier_server.export.model_row import BundledFile, CheckpointFolder, HubModel, ModelRow, PublishedFile
 from imagier_server.export.space_install import ROLES, install_space, is_current
 from imagier_server.export.spaces import IMAGE_EMBEDDER, SPACES, TEXT_EMBEDDER, NamedSpace, find, is_space
 from imagier_server.model_lock import LockedModel, ModelLockError, damaged_files, read_lock
@@ -26,6 +27,7 @@ from imagier_server.tasks.embedding.immich_names import DIMENSIONS
 
 __all__ = [
     "ALTERNATIVES",
+    "BY_NAME",
     "CATALOGUE",
     "DIMENSIONS",
     "SPACES",
@@ -58,7 +60,8 @@ class Standing:
 def status(repository: Path) -> dict[str, Standing]:
     """Return the state of each role in `repository`, checking every byte. Raises `ExportError`."""
     installed = _read_lock(repository)
-    standings = {role: _standing(repository, row, installed.get(role)) for role, row in CATALOGUE.items()}
+    rows = {**CATALOGUE, **{role: row for role, row in BY_NAME.items() if role in installed}}
+    standings = {role: _standing(repository, row, installed.get(role)) for role, row in rows.items()}
     if model := installed.get(IMAGE_EMBEDDER):  # it has no default
         state = State.STALE if damaged_files(repository, model) else State.CURRENT
         standings[IMAGE_EMBEDDER] = Standing(state, model.brand, model.version, _space_row(model))
@@ -82,14 +85,17 @@ def install_models(
     """
     rows, spaces = _chosen(wanted, name)
     for row in rows:
-        if not (repository / row.role / CONFIG).is_file():
-            raise ExportError(f"no {row.role}/{CONFIG} in {repository}: it is not a model repository of this version")
+        if not (repository / (row.config_of or row.role) / CONFIG).is_file():
+            raise ExportError(
+                f"no {row.config_of or row.role}/{CONFIG} in {repository}: it is not a model repository of this version"
+            )
         if wanted and row.research_only and not accept_research_only:
             raise ExportError(
                 f"{row.role}: {row.brand} is for research only. {row.terms} Accept: --accept research-only"
             )
     with _held(repository):
-        standings = status(repository)
+        missing = {row.role: _standing(repository, row, None) for row in rows}
+        standings = missing | status(repository)
         before = {row.role: standings[row.role].state for row in rows}
         for row in rows:
             standing = standings[row.role]
@@ -141,6 +147,11 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
         match row.source:
             case HubModel():
                 weights = download(row.source, Path(scratch))
+            case PublishedFile(copy=None):
+                on_progress(f"{row.role}: {row.source.url}, licence {row.weights_licence}, SHA-256 {row.source.sha256}")
+                weights = published.download(row.source, Path(scratch))
+            case PublishedFile(copy=Path() as path):
+                weights = published.copy_of(row.source, path)
             case _:
                 weights = fetch(row.source, repository)
         on_progress(f"{row.role}: converting {row.brand} {row.version}")
@@ -156,16 +167,25 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
     files = {GRAPH: converted.graph} | {f"assets/{name}": content for name, content in converted.assets.items()}
     tools = {name: metadata.version(name) for name in ("imagier", "onnx", "torch")}
     try:
-        config = (repository / row.role / CONFIG).read_text("utf-8")
+        config = _config(repository, row)
         # Shapes are adapted only for roles with models of several shapes.
         several = row.role in ROLES or any(other.role == row.role for other in ALTERNATIVES.values())
         fitted = fit_config(config, row, converted.shapes if several else {})
         # The default for texts makes vectors of pictures, too, and of another space than those of a network for pictures.
         without = (IMAGE_EMBEDDER,) if row.role == TEXT_EMBEDDER else ()
-        install(repository, row, files, tools, fitted if fitted != config else None, without)
+        install(repository, row, files, tools, fitted if row.config_of or fitted != config else None, without)
     except OSError as error:
         raise ExportError(f"{row.role}: cannot be written to {repository}: {error.strerror}") from error
     on_progress(f"{row.role}: installed, {len(converted.graph) / 1e6:.1f} MB")
+
+
+def _config(repository: Path, row: ModelRow) -> str:
+    """The role's own config, which an operator may have changed, or that of the role it is like. Raises `OSError`."""
+    own = repository / row.role / CONFIG
+    if row.config_of and not own.is_file():
+        like = (repository / row.config_of / CONFIG).read_text("utf-8")
+        return like.replace(f'name: "{row.config_of}"', f'name: "{row.role}"', 1)
+    return own.read_text("utf-8")
 
 
 def _standing(repository: Path, default: ModelRow, model: LockedModel | None) -> Standing:
@@ -194,8 +214,10 @@ def _space_row(model: LockedModel) -> ModelRow | None:
 
 def _row(text: str) -> ModelRow:
     role, _, choice = text.partition("=")
+    if (row := BY_NAME.get(role)) and isinstance(row.source, PublishedFile):
+        return replace(row, source=replace(row.source, copy=Path(choice))) if choice else row
     if role not in CATALOGUE:
-        raise ExportError(f"no model {role}; there are: {', '.join(CATALOGUE)}")
+        raise ExportError(f"no model {role}; there are: {', '.join([*CATALOGUE, *BY_NAME])}")
     choices = {brand: row for brand, row in ALTERNATIVES.items() if row.role == role}
     if not choice or choice == CATALOGUE[role].brand:
         return CATALOGUE[role]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from imagier_server.export.model_row import ModelRow
-from imagier_server.export.rows import caption, embedding, ocr, tags
+from imagier_server.export.rows import caption, embedding, ocr, ocr_scripts, tags
 
 _ROWS = (
     *tags.ROWS,
@@ -27,3 +27,6 @@ ALTERNATIVES: Mapping[str, ModelRow] = MappingProxyType(
     {row.brand: row for row in _ROWS if row is not CATALOGUE[row.role]}
 )
 """Alternative models by brand; your own checkpoint may fill their role, too."""
+
+BY_NAME: Mapping[str, ModelRow] = MappingProxyType({row.role: row for row in ocr_scripts.ROWS})
+"""Models of further roles, which are installed by name only: recognisers of further scripts."""

@@ -130,7 +130,7 @@ def _warm(shape: Sequence[int], present: str) -> list[int]:
 
 
 def _stage(target: Path, content: bytes) -> None:
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with _partial(target).open("wb") as file:
         file.write(content)
         file.flush()

@@ -80,7 +80,17 @@ class CheckpointFolder:
         return "a checkpoint of one's own"
 
 
-Source = PackageFile | BundledFile | HubModel | CheckpointFolder
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A file of weights at the https address `url`, or a `copy` of it on this machine."""
+
+    url: str
+    version: str
+    sha256: str
+    copy: Path | None = None
+
+
+Source = PublishedFile | PackageFile | BundledFile | HubModel | CheckpointFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ class ModelRow:
     `convert` and `verify` name functions, as module:function of this package: what makes the graph, and what compares it with its
     source.
     `beside` are the roles of the repository whose folders `convert` gets, too.
+    `config_of` is the role whose config.pbtxt serves for this one, too; such a role is installed by its name only.
     `languages` are BCP 47, of what the model reads; empty for a model without words.
     """
 
@@ -111,6 +122,7 @@ class ModelRow:
     verify: str
     languages: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    config_of: str = ""
 
     @property
     def version(self) -> str:

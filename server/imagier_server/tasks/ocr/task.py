@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,6 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from imagier_server.messages import Picture, Pixels, Tensors
-from imagier_server.model_lock import read_lock
 from imagier_server.tasks.ocr.boxes import MAX_LINES, Quads, find_boxes
 from imagier_server.tasks.ocr.directions import first_ways, other_ways, reading_quads
 from imagier_server.tasks.ocr.lines import (
@@ -44,6 +44,8 @@ from imagier_server.tasks.ocr.reading import (
     split_words,
 )
 from imagier_server.tasks.ocr.reading_order import Corners, reading_order
+from imagier_server.tasks.ocr.recognizers import RECOGNIZER, Recognizer
+from imagier_server.tasks.ocr.recognizers import load as load_recognizers
 from imagier_server.tasks.ocr.values import OcrOptions, Point, Polygon, Text, TextLine, TextWord
 from imagier_server.tasks.options import Option, check
 from imagier_server.tasks.task import LimitInfo, Steps
@@ -51,7 +53,7 @@ from imagier_server.timings import Stage
 
 T = TypeVar("T")
 
-DETECTOR, ORIENTER, RECOGNIZER = "text_detector", "text_line_orienter", "text_recognizer"
+DETECTOR, ORIENTER = "text_detector", "text_line_orienter"
 MIN_CONFIDENCE = 0.5
 
 DOUBTFUL = 0.5
@@ -66,7 +68,11 @@ WORTHWHILE = 0.1
 IN_FLIGHT = 4
 """Requests of one picture in flight; only their lines are cut out of the page."""
 
-_SCRIPTS = {"zh-Hans": "Hans", "zh-Hant": "Hant", "ja": "Jpan"}
+TRIED = 8
+"""Doubtful lines of a page that every further recogniser reads, to see whether its script is on the page."""
+
+PAGE_SCRIPTS = 2
+"""Further scripts of a page, of which all doubtful lines are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,9 @@ class Reading:
     confidence: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `models` is an attribute of the class too
 class OcrTask:
-    """Reads text. `charset[n]` is what the recogniser's token n + 1 stands for."""
+    """Reads text with the default recogniser, the first, and what it doubts with those of further scripts."""
 
     name: ClassVar[str] = "ocr"
     models: ClassVar[tuple[str, ...]] = (DETECTOR, ORIENTER, RECOGNIZER)
@@ -101,20 +107,26 @@ class OcrTask:
     price: ClassVar[int] = 1
     objective_seconds: ClassVar[float] = 5.0
 
-    charset: tuple[str, ...]
-    languages: tuple[str, ...] = ()
+    recognizers: tuple[Recognizer, ...]
+
+    def __post_init__(self) -> None:
+        """The class names the models that every server has, a task those that this one has."""
+        object.__setattr__(self, "models", (DETECTOR, ORIENTER, *(each.role for each in self.recognizers)))
 
     @classmethod
     def load(cls, repository: Path) -> OcrTask:
-        """Load the recogniser's charset from `repository`, one entry per line. Raises `OSError`."""
-        entries = (repository / RECOGNIZER / "assets" / "charset.txt").read_text("utf-8").removesuffix("\n")
-        installed = read_lock(repository).get(RECOGNIZER)
-        return cls(tuple(entries.split("\n")), installed.languages if installed else ())
+        """Load the charsets of the recognisers in `repository`. Raises `OSError`, `ModelLockError`."""
+        return cls(load_recognizers(repository))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages that the recognisers read (BCP 47)."""
+        return tuple(dict.fromkeys(language for each in self.recognizers for language in each.languages))
 
     @property
     def scripts(self) -> tuple[str, ...]:
-        """Scripts (ISO 15924) of languages not written in Latin script."""
-        return tuple(dict.fromkeys(_SCRIPTS.get(language, "Latn") for language in self.languages))
+        """Scripts that they read (ISO 15924)."""
+        return tuple(dict.fromkeys(script for each in self.recognizers for script in each.scripts))
 
     def check(self, options: OcrOptions) -> None:
         check(self.name, self.options, options)
@@ -123,7 +135,7 @@ class OcrTask:
         return reading_scale(width, height)
 
     async def run(self, picture: Picture, options: OcrOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
-        """Find lines, orient them, read them. The models read all their languages at once."""
+        """Find lines, orient them, read them. A model reads all its languages at once."""
         page = picture.pixels
         quads = await self._find(page, steps)
         quads = await steps.compute(Stage.PREPARE, reading_quads, quads)
@@ -133,10 +145,12 @@ class OcrTask:
         turned = await _infer_all(steps, ORIENTER, orienter_batches(lines), partial(orienter_pixels, page))
         upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
         lines = await steps.compute(Stage.PREPARE, first_ways, lines, upside_down)
-        readings = await self._read(page, lines, steps)
+        default, *others = self.recognizers
+        readings = await self._read(page, lines, steps, default)
+        readings += await self._read_scripts(page, readings, steps, others)
         further = await steps.compute(Stage.PREPARE, _further_ways, readings)
         while further:
-            again = await self._read(page, further[:FURTHER], steps)
+            again = await self._read(page, further[:FURTHER], steps, default)
             readings += again
             made_sense = sum(each.confidence >= DOUBTFUL for each in again)
             further = further[FURTHER:] if made_sense >= WORTHWHILE * len(again) else []
@@ -156,23 +170,49 @@ class OcrTask:
             quads = await steps.compute(Stage.PREPARE, join_boxes, far, quads, max(farther.scale))
         return quads
 
-    async def _read(self, page: Pixels, lines: Sequence[Line], steps: Steps) -> list[Reading]:
+    async def _read(self, page: Pixels, lines: Sequence[Line], steps: Steps, recognizer: Recognizer) -> list[Reading]:
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
-        answers = await _infer_all(steps, RECOGNIZER, batches, partial(recognizer_pixels, page))
-        return await steps.compute(Stage.FINISH, self._readings, batches, answers)
+        answers = await _infer_all(steps, recognizer.role, batches, partial(recognizer_pixels, page))
+        return await steps.compute(Stage.FINISH, _readings, batches, answers, recognizer)
 
-    def _readings(self, batches: Sequence[Batch], answers: Sequence[Tensors]) -> list[Reading]:
-        readings = []
-        for batch, answer in zip(batches, answers, strict=True):
-            rows = zip(batch.lines, answer["token_ids"], answer["confidences"], strict=True)
-            for line, token_ids, confidences in rows:
-                width = line.width
-                seen = batch.width / width
-                characters = read_characters(token_ids, confidences, self.charset, 1 / seen)
-                density = letters_per_height(characters, width / HEIGHT)
-                confidence = likely_right(characters, density)
-                readings.append(Reading(line, seen, characters, join(characters), density, confidence))
-        return readings
+    async def _read_scripts(
+        self, page: Pixels, readings: Sequence[Reading], steps: Steps, others: Sequence[Recognizer]
+    ) -> list[Reading]:
+        """Readings of the doubtful lines in further scripts, if one of a few such lines makes sense in them."""
+        doubtful = [each.line for each in readings if each.confidence < DOUBTFUL]
+        if not doubtful or not others:
+            return []
+        tried = doubtful[:: -(-len(doubtful) // TRIED)]
+        found = [await self._read(page, tried, steps, other) for other in others]
+        winners: Counter[int] = Counter()
+        for row in zip(*(_in_order(each) for each in found), strict=True):
+            best = max(range(len(row)), key=lambda place: row[place].confidence)
+            winners[best] += row[best].confidence >= DOUBTFUL
+        rest = [line for line in doubtful if line not in tried]
+        for place, lines in winners.most_common(PAGE_SCRIPTS):
+            if lines and rest:
+                found.append(await self._read(page, rest, steps, others[place]))
+        return [reading for each in found for reading in each]
+
+
+def _in_order(readings: Sequence[Reading]) -> list[Reading]:
+    """By the number of the line: batches have an order of their own."""
+    return sorted(readings, key=lambda each: each.line.number)
+
+
+def _readings(batches: Sequence[Batch], answers: Sequence[Tensors], recognizer: Recognizer) -> list[Reading]:
+    readings = []
+    for batch, answer in zip(batches, answers, strict=True):
+        rows = zip(batch.lines, answer["token_ids"], answer["confidences"], strict=True)
+        for line, token_ids, confidences in rows:
+            width = line.width
+            seen = batch.width / width
+            from_left = read_characters(token_ids, confidences, recognizer.charset, 1 / seen)
+            characters = recognizer.as_read(from_left)
+            density = letters_per_height(characters, width / HEIGHT)
+            confidence = likely_right(characters, density)
+            readings.append(Reading(line, seen, characters, join(characters), density, confidence))
+    return readings
 
 
 async def _detect(page: Pixels, view: View, steps: Steps) -> Quads:
@@ -242,7 +282,8 @@ def _words(reading: Reading, corners: Corners) -> tuple[TextWord, ...]:
     begin, end = corners[[0, 3]], corners[[1, 2]]
     words = []
     for word in split_words(reading.characters):
-        places = (min(place * reading.seen, 1.0) for place in (word[0].start, word[-1].end))
+        ends = (min(each.start for each in word), max(each.end for each in word))  # whichever way it is read
+        places = (min(place * reading.seen, 1.0) for place in ends)
         first, last = (begin + (end - begin) * place for place in places)
         outline = _polygon(np.stack([first[0], last[0], last[1], first[1]]))
         words.append(TextWord(join(word), likely_right(word, reading.density), outline))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,56 +15,23 @@ from imagier_server.errors import EngineUnavailableError, InvalidRequestError
 from imagier_server.messages import Picture
 from imagier_server.tasks.ocr.lines import HEIGHT, ORIENTER_ROWS, ORIENTER_WIDTH, RECOGNIZER_ROWS, WIDTHS
 from imagier_server.tasks.ocr.page import CANVAS_SIDES
-from imagier_server.tasks.ocr.task import DETECTOR, FURTHER, IN_FLIGHT, ORIENTER, RECOGNIZER, OcrTask
+from imagier_server.tasks.ocr.recognizers import Recognizer
+from imagier_server.tasks.ocr.task import (
+    DETECTOR,
+    FURTHER,
+    IN_FLIGHT,
+    ORIENTER,
+    RECOGNIZER,
+    OcrTask,
+)
 from imagier_server.tasks.ocr.values import OcrOptions, Text
 from imagier_server.tasks.task import Task
+from support.scripted_ocr import MANY, Scripted
 
 pytestmark = pytest.mark.unit
 
-TASK: Task[OcrOptions, Text] = OcrTask(("a", "b", "人", " "))
+TASK: Task[OcrOptions, Text] = OcrTask((Recognizer(RECOGNIZER, ("a", "b", "人", " ")),))
 DEFAULTS = OcrOptions()
-
-
-@dataclass
-class Scripted:
-    """Models that answer what they were told: cores (left, top, right, bottom), tokens and confidences of every line."""
-
-    cores: list[tuple[int, int, int, int]]
-    tokens: list[int] = field(default_factory=lambda: [1, 4, 2, 3])
-    confidence: float = 0.999
-    upside_down: float = 0.0
-    broken: str = ""
-    asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
-
-    async def compute(self, stage, function, *args, **kwargs):
-        return function(*args, **kwargs)
-
-    async def infer(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        pixels = inputs["pixels"]
-        assert pixels.dtype == np.uint8
-        self.asked.append((model, pixels.shape))
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        turn = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(turn.set_result, None)
-        await turn  # whoever else is ready begins before this one ends
-        self.at_once -= 1
-        if model == self.broken:
-            raise EngineUnavailableError("Triton does not answer")
-        rows = len(pixels)
-        if model == DETECTOR:
-            probability = np.zeros(pixels.shape[:3], np.uint8)
-            for left, top, right, bottom in self.cores:
-                probability[0, top:bottom, left:right] = 250
-            return {"probability": probability}
-        if model == ORIENTER:
-            return {"upside_down": np.full((rows, 1), self.upside_down, np.float32)}
-        columns = pixels.shape[2] // 8
-        token_ids = np.zeros((rows, columns), np.int32)
-        token_ids[:, : len(self.tokens)] = self.tokens
-        return {"token_ids": token_ids, "confidences": np.full((rows, columns), self.confidence, np.float32)}
 
 
 def read(
@@ -125,9 +92,6 @@ def test_what_makes_no_sense_is_read_from_the_other_end_too():
     read(unsure)
     assert [model for model, _ in sure.asked].count(RECOGNIZER) == 1
     assert [model for model, _ in unsure.asked].count(RECOGNIZER) == 2
-
-
-MANY = [(20 + 240 * x, 20 + 12 * y, 220 + 240 * x, 26 + 12 * y) for x in range(3) for y in range(60)]
 
 
 def rows_read(models: Scripted) -> int:
@@ -220,17 +184,10 @@ def test_options_in_range_pass():
     TASK.check(OcrOptions(min_confidence=1.0))
 
 
-def test_the_charset_is_read_as_it_was_written(tmp_path: Path):
-    assets = tmp_path / RECOGNIZER / "assets"
-    assets.mkdir(parents=True)
-    charset = ("a", "\u3000", "\u2028", "人", " ")
-    (assets / "charset.txt").write_bytes("".join(f"{entry}\n" for entry in charset).encode())
-    assert OcrTask.load(tmp_path).charset == charset
-
-
 def test_the_catalogue_says_what_is_read_and_within_what():
-    task = OcrTask((), ("zh-Hans", "en", "fr", "ja"))
+    task = OcrTask((Recognizer(RECOGNIZER, (), ("zh-Hans", "en", "fr", "ja")),))
     assert task.scripts == ("Hans", "Latn", "Jpan")
+    assert (task.languages, task.models) == (("zh-Hans", "en", "fr", "ja"), OcrTask.models)
     limits = {limit.name: limit.value for limit in task.limits}
     assert limits == {
         "page_pixels": 16_000_000,
