@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -92,4 +93,36 @@ async def by_url(visit: Visit) -> None:
         assert await visit.post("/v1/annotate", body, JSON) in {400, 503}, url
 
 
-HTTP_VISITS: tuple[Callable[[Visit], Awaitable[None]], ...] = (forms, json_bodies, key_in_the_query, accounts, by_url)
+async def tickets(visit: Visit) -> None:
+    """Results of Piwigo's plugin: collected, sealed, and what was refused. The last one is left, and waits in the ledger."""
+    word, name = str(WORDS["word in the file"]), str(WORDS["URL"])
+    head = f'--b\r\ncontent-disposition: form-data; name="callback"\r\n\r\nhttps://photos.example/{name}\r\n'
+    head += f'--b\r\ncontent-disposition: form-data; name="image"; filename="{WORDS["file name"]}"\r\n\r\n'
+    kind = "multipart/form-data; boundary=b"
+    for image in (marked(picture()), marked(picture())[:300], word.encode()):
+        body = head.encode() + image + b"\r\n--b--\r\n"
+        assert await visit.post("/piwigo/analyze", body, kind) == 200
+        assert await visit.post("/piwigo/analyze", body, kind, str(WORDS["wrong key"])) == 401
+    found: list[Any] = []
+    async with asyncio.timeout(60):
+        while len(found) < 3:
+            found += json.loads(await visit.read("/piwigo/tickets"))["tickets"]
+    assert {"failed" in ticket for ticket in found} == {True, False}
+    assert any(str(WORDS["description"]) in (ticket.get("description") or "") for ticket in found)
+    url = urllib.parse.urlencode({"imageUrl": f"http://10.0.0.1/{name}", "language": word}).encode()
+    assert await visit.post("/piwigo/analyze", url, "application/x-www-form-urlencoded") == 400
+    body = json.dumps({"ticket_ids": [word], "callback": f"https://photos.example/{name}"}).encode()
+    for path in ("/piwigo/tickets/poll", "/piwigo/tickets/ack", "/piwigo/ping"):
+        assert await visit.post(path, body, JSON) == 200
+    body = head.encode() + marked(picture()) + b"\r\n--b--\r\n"
+    assert await visit.post("/piwigo/analyze", body, kind) == 200
+
+
+HTTP_VISITS: tuple[Callable[[Visit], Awaitable[None]], ...] = (
+    forms,
+    json_bodies,
+    key_in_the_query,
+    accounts,
+    by_url,
+    tickets,
+)

@@ -28,9 +28,10 @@ WORDS: dict[str, str | bytes] = {
     "URL": "sommerfrische-am-wolfgangsee-4711",
     "idempotency key": "retry-of-rumpelstilzchen",
     "nonce": b"\x93\x11\xf0secret-nonce\xee\x01",
+    "description": "brown cat standing on a rock",
     "text of the engine": "the engine quotes Tatzelwurm",
 }
-QUOTA = 60
+QUOTA = 70
 """Pictures an hour: more than the visits before the last send."""
 
 
@@ -92,6 +93,16 @@ class Visit:
             except urllib.error.HTTPError as error:
                 self.told += [error.read().decode(), str(error.headers)]
                 return error.code
+
+        return await asyncio.to_thread(call)
+
+    async def read(self, path: str) -> bytes:
+        """The body of a GET."""
+
+        def call() -> bytes:
+            headers = {"authorization": f"Bearer {self.key}"}
+            with urllib.request.urlopen(urllib.request.Request(self.http + path, None, headers), timeout=30) as got:
+                return bytes(got.read())
 
         return await asyncio.to_thread(call)
 

@@ -74,7 +74,7 @@ class _Api:
             deliver = partial(self._deliver, page_of(wish.callback), visitor.identity.key_id)
         ticket = Ticket(
             id=str(uuid.uuid4()),
-            request=wish.request(),
+            request=wish.request(vector=asked.takes_vector(door.space, visitor.identity)),
             call=_later(visitor.call),
             seal=visitor.seal,
             write=partial(results.written, languages=wish.languages),

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
 
+from imagier_server.call import TASKS, Identity
 from imagier_server.errors import InvalidImageError, InvalidRequestError
 from imagier_server.messages import AnnotateRequest
+from imagier_server.tasks.embedding.values import NAME as VECTOR
+from imagier_server.tasks.embedding.values import SpaceInfo
 from imagier_server.tasks.languages import MAX_LANGUAGE, primary
 from imagier_server.transport.http.asking import asked
 
 OPTIONS = {"caption": "caption", "tagging": "tags", "ocr": "ocr"}
 """The plugin's names of what it may ask for, and our tasks."""
+DIMENSION = 512
+"""Numbers of a vector that the plugin's table has room for."""
 _TRUE, _FALSE = {"1", "true", "on"}, {"", "0", "false", "off"}
 
 
@@ -34,9 +39,15 @@ class Asked:
         """The options as the plugin stores them, to send them again: JSON in a string."""
         return json.dumps(self.options, separators=(",", ":"))
 
-    def request(self) -> AnnotateRequest:
-        """The request for its tasks."""
-        return asked(self.image, {task: {} for option, task in OPTIONS.items() if self.options[option]}, self.languages)
+    def request(self, *, vector: bool = False) -> AnnotateRequest:
+        """The request for its tasks, and for a `vector`, which the plugin takes but never asks for."""
+        tasks = [task for option, task in OPTIONS.items() if self.options[option]]
+        return asked(self.image, {task: {} for task in (*tasks, *((VECTOR,) if vector else ()))}, self.languages)
+
+
+def takes_vector(space: SpaceInfo | None, identity: Identity) -> bool:
+    """Whether a vector goes along: the server has some of the plugin's dimension, and the key allows them."""
+    return space is not None and space.dimension == DIMENSION and bool({TASKS, VECTOR} & identity.scopes)
 
 
 async def read(form: FormData) -> Asked:

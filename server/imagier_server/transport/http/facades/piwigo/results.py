@@ -7,9 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imagier_server.tasks.embedding.values import NAME as VECTOR
+from imagier_server.tasks.embedding.values import Embedding
 from imagier_server.tickets.desk import Kept
 from imagier_server.tickets.ticket import Answer, UnsealingSeal
 from imagier_server.transport.http.dialect.models import words_of
+from imagier_server.transport.http.facades.piwigo.asked import DIMENSION
 
 _LOST = "the server was restarted before this picture had been read: send it again"
 _SHUT = "this result was sealed with another key: send the picture again"
@@ -22,12 +25,10 @@ def written(ticket: str, answer: Answer, languages: Sequence[str]) -> bytes:
         "cost": answer.cost,
         "process_time": f"{answer.seconds:.2f} s",
     }
-    said = {
-        task: words_of(task).plain(outcome.result, languages)
-        for task, outcome in answer.outcomes.items()
-        if outcome.error is None
-    }
-    if not said:
+    results = {task: outcome.result for task, outcome in answer.outcomes.items() if outcome.error is None}
+    vector = results.pop(VECTOR, None)
+    said = {task: words_of(task).plain(result, languages) for task, result in results.items()}
+    if not said and vector is None:
         content["failed"] = next(outcome.error.text for outcome in answer.outcomes.values() if outcome.error)
         return json.dumps(content).encode()
     # Both are there even if empty: the plugin looks at them without asking whether they exist.
@@ -38,6 +39,8 @@ def written(ticket: str, answer: Answer, languages: Sequence[str]) -> bytes:
     # An empty string would become a tag without a name.
     if tags := _tags([each.text for each in said.get("tags", ())]):
         content["tags"] = tags
+    if isinstance(vector, Embedding) and len(vector.vector.values) == DIMENSION:
+        content["embedding"] = json.dumps([round(number, 8) for number in vector.vector.values], separators=(",", ":"))
     return json.dumps(content, ensure_ascii=False).encode()
 
 

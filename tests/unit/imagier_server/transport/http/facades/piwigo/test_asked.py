@@ -5,7 +5,9 @@ import io
 import json
 
 import pytest
+from imagier_server.call import Identity
 from imagier_server.errors import ImagierError
+from imagier_server.tasks.embedding.values import SpaceInfo
 from imagier_server.transport.http.facades.piwigo import asked
 from starlette.datastructures import FormData, UploadFile
 
@@ -39,6 +41,25 @@ async def test_true_is_1_false_is_empty_and_what_is_missing_is_true() -> None:
 )
 async def test_the_language_of_a_site_and_english_for_what_has_none(language: str, languages: tuple[str, ...]) -> None:
     assert (await asked.read(form(image=b"x", language=language))).request().languages == languages
+
+
+@pytest.mark.parametrize(
+    ("dimension", "scopes", "whether"),
+    [
+        (512, {"tasks"}, True),
+        (512, {"embedding"}, True),
+        (512, {"tags"}, False),
+        (768, {"tasks"}, False),
+        (0, {"tasks"}, False),
+    ],
+)
+async def test_a_vector_goes_along_if_its_dimension_and_the_key_allow(
+    dimension: int, scopes: set[str], whether: bool
+) -> None:
+    space = SpaceInfo("s", dimension) if dimension else None
+    assert asked.takes_vector(space, Identity("k1", "library", frozenset(scopes))) is whether
+    found = await asked.read(form(image=b"x", caption="", ocr=""))
+    assert set(found.request(vector=True).tasks) == {"tags", "embedding"}
 
 
 async def test_a_url_in_place_of_the_file() -> None:

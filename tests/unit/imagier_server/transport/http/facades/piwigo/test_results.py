@@ -8,6 +8,7 @@ from imagier_server.errors import InvalidImageError
 from imagier_server.ledger.tickets import Kept
 from imagier_server.messages import TaskOutcome
 from imagier_server.tasks.caption.values import Caption, Captions
+from imagier_server.tasks.embedding.values import Embedding, Encoding, SpaceInfo, Vector
 from imagier_server.tasks.ocr.values import Point, Text, TextLine
 from imagier_server.tasks.tags.values import Tag, Tags
 from imagier_server.tickets.sealing import Seal
@@ -63,6 +64,19 @@ def test_a_ticket_fails_if_every_task_did() -> None:
     found = written(caption=BROKEN, ocr=BROKEN)
     assert (found["failed"], found["cost"]) == ("the picture file is broken", 0)
     assert "description" not in found
+
+
+def test_a_vector_is_a_string_of_exactly_512_numbers() -> None:
+    def outcome(length: int) -> TaskOutcome:
+        values = (1.0, *(0.0,) * (length - 1))
+        return TaskOutcome((), Embedding(SpaceInfo("s", length), Vector(Encoding.FLOAT32, values)), cost=1)
+
+    found = written(embedding=outcome(512), ocr=OCR)
+    assert isinstance(found["embedding"], str)
+    assert json.loads(found["embedding"]) == [1.0] + [0.0] * 511
+    assert found["cost"] == 2
+    assert "embedding" not in written(embedding=outcome(768), ocr=OCR)
+    assert "embedding" not in written(embedding=BROKEN, ocr=OCR)
 
 
 def test_a_callback_has_strings_only_and_nothing_empty() -> None:
