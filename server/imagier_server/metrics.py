@@ -24,7 +24,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 BYTES = tuple(1024 * 4**power for power in range(4, 10))
 PIXELS = (10_000.0, 100_000.0, 1_000_000.0, 3_000_000.0, 12_000_000.0, 25_000_000.0, 50_000_000.0, 100_000_000.0)
 
-UNREAD = (MalformedRequestError.reason, Full.ARRIVING, DeadlineError.reason)
+UNREAD = (MalformedRequestError.reason, Full.ARRIVING, Full.PICTURES, Full.CALLER, DeadlineError.reason)
 """Reasons for ending a call before its request is complete."""
 
 MAX_ENGINES = 64

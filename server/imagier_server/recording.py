@@ -92,6 +92,7 @@ class Recorder:
             yield
         except ImagierError as error:
             self._metrics.count_picture(call, error.code.value, timings)
+            self._metrics.refused_calls.labels(error.cause).inc()
             raise
 
     @contextmanager

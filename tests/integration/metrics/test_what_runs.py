@@ -45,7 +45,8 @@ async def test_what_is_in_flight_and_what_is_refused_meanwhile(
             'imagier_in_flight_tasks{task="tags"}': 1,
             'imagier_engine_in_flight_requests{engine="ENGINE"}': 1,
         }
-        refused = lane("exhausted") | task("tags", "exhausted", "rejected", "PICTURES_FULL")
+        # Before it is read, so that its tasks are not known.
+        refused = lane("exhausted") | {'imagier_refused_calls_total{reason="PICTURES_FULL"}': 1}
         assert await moved(running, lambda: running.stub.Annotate(only_tags(image))) == refused
 
         async def not_read() -> None:

@@ -128,6 +128,7 @@ async def test_without_room_a_call_is_refused_and_counted_before_its_picture_is_
     with pytest.raises(OverloadedError):
         bench.pipeline.knock(call())
     assert bench.value("imagier_requests_total", transport="grpc", lane="interactive", code="exhausted") == 1
+    assert bench.value("imagier_refused_calls_total", reason="PICTURES_FULL") == 1
     bench.pipeline.knock(replace(call(), idempotency_key="a retry"))  # its first try may be one of the four
     places[0].leave()
     bench.pipeline.knock(call())
