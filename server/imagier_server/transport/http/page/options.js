@@ -5,7 +5,7 @@ import * as words from "./words.js";
 
 const TASKS = ["tags", "caption", "ocr"];
 const LISTS = new Set(["allow", "deny", "existing_tags"]);
-const OF_OBJECTS = new Set(["candidates", "taught"]); // for programs: a form has no room for a vocabulary
+const OF_OBJECTS = new Set(["tags.candidates", "tags.taught"]); // for programs: a form has no room for a vocabulary
 
 let catalog = null;
 const choice = { tasks: null, languages: null, values: {} }; // languages: null while they follow the page's own
@@ -71,7 +71,8 @@ function chip(tag) {
 
 function tuning(task) {
   return el("fieldset", { className: "tuning" },
-    el("legend", {}, words.say(`task.${task.name}`)), ...(task.options ?? []).filter(({ name }) => !OF_OBJECTS.has(name)).map((option) => field(task.name, option)));
+    el("legend", {}, words.say(`task.${task.name}`)),
+    ...(task.options ?? []).filter(({ name }) => !OF_OBJECTS.has(`${task.name}.${name}`)).map((option) => field(task.name, option)));
 }
 
 function field(task, option) {
