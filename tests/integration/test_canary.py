@@ -19,6 +19,7 @@ from imagier_server.ledger.keys import Wish
 from support.canaries import changed, files, holders
 from support.canary_http import HTTP_VISITS
 from support.canary_immich import immich, native
+from support.canary_programs import programs
 from support.canary_visits import QUOTA, VISITS, WORDS, Visit
 from support.collector import Collector, collecting
 from support.fake_triton import FakeTriton, serving
@@ -66,7 +67,7 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
         )
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
         visit = Visit(process, fake, engine, stub, f"http://127.0.0.1:{http_port}", secret)
-        for each in (*HTTP_VISITS, immich, *VISITS):
+        for each in (*HTTP_VISITS, immich, programs, *VISITS):
             await _idle(metrics_port)
             fake.behaviours.clear()
             fake.behaviours.update(behaviours)

@@ -31,7 +31,7 @@ WORDS: dict[str, str | bytes] = {
     "description": "brown cat standing on a rock",
     "text of the engine": "the engine quotes Tatzelwurm",
 }
-QUOTA = 70
+QUOTA = 80
 """Pictures an hour: more than the visits before the last send."""
 
 
@@ -82,11 +82,14 @@ class Visit:
     def keyed(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.key}"),)
 
-    async def post(self, path: str, body: bytes | None, kind: str, key: str | None = "") -> int:
+    async def post(
+        self, path: str, body: bytes | None, kind: str, key: str | None = "", header: str = "authorization"
+    ) -> int:
         """The status of an HTTP call, a GET without a body; what a refusal says is kept. `key` None: none in its headers."""
 
         def call() -> int:
-            headers = {"content-type": kind} | ({} if key is None else {"authorization": f"Bearer {key or self.key}"})
+            secret = (key or self.key) if header != "authorization" else f"Bearer {key or self.key}"
+            headers = {"content-type": kind} | ({} if key is None else {header: secret})
             try:
                 with urllib.request.urlopen(urllib.request.Request(self.http + path, body, headers), timeout=30) as got:
                     return int(got.status)
