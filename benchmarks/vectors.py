@@ -97,7 +97,8 @@ async def drive(address: str, call: Call, in_flight: int, seconds: float) -> tup
         async def caller() -> None:
             nonlocal done
             while (started := time.perf_counter()) < began + seconds:
-                done += await call(stub)
+                count = await call(stub)
+                done += count
                 latencies.append(time.perf_counter() - started)
 
         await asyncio.gather(*(caller() for _ in range(in_flight)))
