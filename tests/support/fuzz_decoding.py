@@ -59,13 +59,14 @@ def picture(data: bytes) -> None:
         assert refusal[:1] in {worker.REFUSED, worker.TOO_LARGE, worker.BROKEN}
         assert refusal[1:].isascii()
         return
-    header, pixels, last = wire.answers
+    header, pixels, turned, last = wire.answers
     assert (header[:1], pixels[:1]) == (worker.HEADER, worker.PIXELS)
     width, height = worker.SIZE.unpack(header[1:])
     columns, rows = worker.SIZE.unpack(pixels[1:])
     assert 1 <= columns <= width <= CAPS.side
     assert 1 <= rows <= height <= CAPS.side
     assert width * height <= CAPS.pixels
+    assert worker.ORIENTATION.unpack(turned)[0] in range(1, 9)
     assert len(last) == columns * rows * 3
 
 

@@ -31,7 +31,8 @@ names = [package]
 for path in importlib.import_module(package).__path__:
     found = pkgutil.walk_packages([path], package + ".", onerror=lambda name: print("cannot import", name))
     # Triton alone imports what lies in a backend's folder; and transformers, when it is imported, looks round in this machine.
-    names += [module.name for module in found if "_backend." not in module.name and "checkpoint" not in module.name]
+    skipped = ("_backend.", "checkpoint", "embedder", "multilingual_clip", "space_install")
+    names += [module.name for module in found if not any(word in module.name for word in skipped)]
 for name in names:
     importlib.import_module(name)
 print(len(names), "modules", file=sys.stderr)
@@ -69,7 +70,7 @@ for extra in ("numpy", "PIL", "rich", "typer", "click"):
     sys.modules[extra] = None  # importing it fails
 package = importlib.import_module("imagier_client")
 for module in pkgutil.walk_packages(package.__path__, "imagier_client.", onerror=print):
-    if module.name.split(".")[1] not in {"cli", "drawing"}:
+    if module.name.split(".")[1] not in {"cli", "drawing", "duplicates"}:
         print(importlib.import_module(module.name).__name__)
 """
     imported = run(code).split()

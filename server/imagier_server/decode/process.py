@@ -33,8 +33,8 @@ _END_SECONDS = 1.0
 """Seconds to wait for the exit status after a decoder's socket closes."""
 _LENGTH = struct.Struct("!i")
 _LONGEST_WORD = 256
-_ORIENTATIONS = range(1, 9)
 """Maximum bytes of an answer without pixels."""
+_ORIENTATIONS = range(1, 9)
 
 
 class DecoderCrashedError(InvalidImageError):

@@ -9,7 +9,7 @@ import socket
 import pytest
 from imagier_client import AsyncClient, Client
 
-METHODS = [name for name in vars(AsyncClient) if not name.startswith("_")]
+METHODS = [name for name in dir(AsyncClient) if not name.startswith("_")]
 
 
 def parameters(function: object) -> list[tuple[str, object, object]]:
@@ -22,7 +22,7 @@ def test_the_same_method_has_the_same_arguments(name: str) -> None:
 
 
 def test_the_same_methods() -> None:
-    assert {name for name in vars(Client) if not name.startswith("_")} == set(METHODS)
+    assert {name for name in dir(Client) if not name.startswith("_")} == set(METHODS)
 
 
 def test_a_client_that_is_not_used_connects_to_nobody() -> None:

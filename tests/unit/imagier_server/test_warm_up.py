@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from google.protobuf import text_format
 from imagier_server.warm_up import read_warm_up
 from tritonclient.grpc import model_config_pb2
 
 REPOSITORY = Path(__file__).parents[3] / "model_repository"
+DTYPES = {model_config_pb2.TYPE_UINT8: np.dtype("uint8"), model_config_pb2.TYPE_INT64: np.dtype("int64")}
 CONFIGS = sorted(REPOSITORY.glob("*/config.pbtxt"))
 
 
@@ -23,7 +26,7 @@ def test_our_own_models_have_a_sample_of_one_row_and_are_otherwise_unchanged(con
     found, whole = read_warm_up(config), parsed(config.read_text("utf-8"))
     ((name, tensor),) = found.sample.items()
     (declared,) = whole.input
-    assert (name, tensor.dtype.name, len(tensor)) == (declared.name, "uint8", 1)
+    assert (name, tensor.dtype, len(tensor)) == (declared.name, DTYPES[declared.data_type], 1)
     assert all(wanted in (-1, have) for wanted, have in zip(declared.dims, tensor.shape[1:], strict=True))
     smallest = min(parsed_size(each) for each in whole.model_warmup)
     quick = parsed(found.quick_config)
@@ -36,9 +39,9 @@ def test_our_own_models_have_a_sample_of_one_row_and_are_otherwise_unchanged(con
 
 
 def parsed_size(request: model_config_pb2.ModelWarmup) -> int:
+    """Bytes of a row."""
     (tensor,) = request.inputs.values()
-    height, width, channels = tensor.dims
-    return height * width * channels
+    return math.prod(tensor.dims) * DTYPES[tensor.data_type].itemsize
 
 
 def written(folder: Path, text: str) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from imagier_server.decode.process import DecoderProcess
 from imagier_server.errors import ImageTooLargeError
 from imagier_server.tasks.tags import task as tags
+from imagier_server.tasks.tags.crops import SIDE
 from PIL import Image
 from support import made_pictures as made
 from support.decoding import CAPS, colours, decode, near, refused
@@ -124,7 +125,7 @@ def test_a_line_of_pixels(decoder: DecoderProcess, size: tuple[int, int]) -> Non
     assert tuple(picture.pixels[0, 0]) == made.RED
     assert tuple(picture.pixels[-1, -1]) == made.BLUE
     crops = tags.prepare(picture)["pixels"]
-    assert crops.shape[1:] == (tags.SIDE, tags.SIDE, 3)
+    assert crops.shape[1:] == (SIDE, SIDE, 3)
     assert crops[..., 0].max() > 200
     assert crops[..., 2].max() > 200
     assert (crops[..., 1] == 0).all()

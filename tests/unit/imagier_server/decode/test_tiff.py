@@ -54,7 +54,8 @@ def pixels(image: bytes) -> np.ndarray:
 
 
 def size(image: bytes) -> tuple[int, int]:
-    return decode(image, Format.TIFF, CAPS, lambda *_: 1.0)[1:]
+    found = decode(image, Format.TIFF, CAPS, lambda *_: 1.0)
+    return found.width, found.height
 
 
 def refused(image: bytes) -> str:

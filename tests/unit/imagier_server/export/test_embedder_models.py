@@ -67,7 +67,7 @@ def test_both_networks_are_installed_by_one_command(tmp_path):
     assert json.loads(spaces[0])["dimension"] == DIMENSION
     configs = [(repository / role / "config.pbtxt").read_text("utf-8") for role in ROLES]
     assert re.findall(r"dims: \[ (.*) \]", configs[0]) == ["32, 32, 3", "16", "32, 32, 3", "32, 32, 3"]
-    assert re.findall(r"dims: \[ (.*) \]", configs[1]) == ["-1", "16", "8", "32", "32"]
+    assert re.findall(r"dims: \[ (.*) \]", configs[1]) == ["-1", "16", "8", "32", "8"]
     golden = np.load(repository / IMAGE_EMBEDDER / "assets/golden.npz")
     runtime = session((repository / IMAGE_EMBEDDER / "1/model.onnx").read_bytes())
     assert (run(runtime, {"pixels": golden["pixels"]})["vector"] * golden["vectors"]).sum(1).min() >= SAME
