@@ -138,7 +138,7 @@ async def slow(
     onnx.save(slow_captioner((int(shape[0]), int(shape[1]))), folder / "1" / "model.onnx")
     made_captioner.write_assets(folder / "assets")
     installed = read_lock(REPOSITORY)
-    for role in ("tagger", "text_recognizer"):
+    for role in ("tagger", "text_recognizer", "text_embedder"):
         (tmp_path / role).mkdir()
         (tmp_path / role / "assets").symlink_to(REPOSITORY / role / "assets")
     model = LockedModel("captioner", "slow", "1", "source", digest, 1, "MIT", False, ("en",), {}, {})
@@ -207,4 +207,4 @@ def test_a_server_without_a_captioner_starts_and_does_the_rest(tmp_path: Path, u
         assert answer.caption.status.code == grpc.StatusCode.UNIMPLEMENTED.value[0]
         assert details(answer.caption.status)["ErrorInfo"].reason == "MODEL_NOT_INSTALLED"
         ready = {task.name: task.ready for task in stub.GetCatalog(catalog_pb2.GetCatalogRequest()).tasks}
-        assert ready == {"tags": True, "ocr": True, "caption": False}
+        assert ready == {"tags": True, "ocr": True, "caption": False, "embedding": True, "fingerprint": True}
