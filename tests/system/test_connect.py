@@ -90,7 +90,7 @@ async def test_the_typescript_client(running: Gateway, tmp_path: Path) -> None:
         {
             "requestId": "seven",
             "tags": ["cat"],
-            "tasks": ["tags", "ocr", "caption"],
+            "tasks": ["tags", "ocr", "caption", "embedding", "fingerprint"],
             "refused": "InvalidArgument",
             "reasons": ["INVALID_IMAGE"],
         }

@@ -115,7 +115,7 @@ def test_all_may_read_the_image(images: dict[str, Stage], name: str) -> None:
 
 def test_the_models_as_mere_files(images: dict[str, Stage]) -> None:
     kinds = {path.suffix for path in images["model-files"].root.rglob("*") if path.is_file()}
-    assert kinds == {".onnx", ".pbtxt", ".lock", ".txt", ".tsv", ".json"}
+    assert kinds == {".onnx", ".pbtxt", ".lock", ".txt", ".tsv", ".json", ".npz"}
     assert not images["model-files"].command
 
 

@@ -38,6 +38,15 @@ def message_of(value: object, kind: type[M], field: str = "") -> M:
     """The message of protobuf's JSON; `field` is its name in the request. Raises `InvalidRequestError`, which quotes nothing."""
     if not isinstance(value, dict):
         raise InvalidRequestError("this must be a JSON object", field=field or None)
+    known = _fields(kind)
+    for name, each in value.items():
+        # protobuf takes numbers and null, too, of which /openapi.json says nothing.
+        if (
+            name in known
+            and known[name].enum_type
+            and not (isinstance(each, str) and each in known[name].enum_type.values_by_name)
+        ):
+            raise _unfit(field, known[name].name)
     message = kind()
     try:
         ParseDict(value, message)
@@ -59,7 +68,7 @@ def no_option(task: str, name: str) -> InvalidRequestError:
 
 def _fault(value: Mapping[str, Any], kind: type[Message], field: str) -> InvalidRequestError:
     """Find the first entry that does not fit."""
-    known: dict[str, Any] = {**kind.DESCRIPTOR.fields_by_name, **kind.DESCRIPTOR.fields_by_camelcase_name}
+    known = _fields(kind)
     for name, each in value.items():
         if name not in known:
             return no_option(field, name)
@@ -67,11 +76,23 @@ def _fault(value: Mapping[str, Any], kind: type[Message], field: str) -> Invalid
             ParseDict({name: each}, kind())
         except (ParseError, ValueError, TypeError, RecursionError):
             found = known[name]
-            path = f"{field}.{found.name}".lstrip(".")
             if found.message_type and isinstance(each, dict) and not found.message_type.GetOptions().map_entry:
-                return _fault(each, _class(kind, found.name), path)
-            return InvalidRequestError("the value does not fit: see the contract", field=path)
+                return _fault(each, _class(kind, found.name), _path(field, found.name))
+            return _unfit(field, found.name)
     return InvalidRequestError("an option is there twice", field=field or None)
+
+
+def _unfit(field: str, name: str) -> InvalidRequestError:
+    return InvalidRequestError("the value does not fit: see the contract", field=_path(field, name))
+
+
+def _path(field: str, name: str) -> str:
+    return f"{field}.{name}".lstrip(".")
+
+
+def _fields(kind: type[Message]) -> dict[str, Any]:
+    """The fields by both their names."""
+    return {**kind.DESCRIPTOR.fields_by_name, **kind.DESCRIPTOR.fields_by_camelcase_name}
 
 
 def _class(kind: type[Message], field: str) -> type[Message]:
