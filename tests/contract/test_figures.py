@@ -163,3 +163,24 @@ def test_how_well_words_find_pictures() -> None:
         "first for {} of them (chance 0.2 %), among the first five for {}, among the first ten for {}".format(*shares)
         in text
     )
+
+
+def test_overload() -> None:
+    text, found = page("performance"), results("overload")
+    loaded, burst, ledger, back = (
+        found[name] for name in ("three_times", "burst", "burst_with_a_ledger", "coming_back")
+    )
+    assert 2.8 < loaded["times_peak"] < 3.2
+    assert not any(each["others"] for each in (loaded, burst, ledger, back)), "neither answered nor properly refused"
+    assert f"{loaded['of_peak']:.2f} of the peak rate is served" in text
+    assert (
+        f"within {loaded['p99_s']:.1f} s (to answer all that is in flight takes {loaded['all_in_flight_at_peak_s']:.1f} s)"
+        in text
+    )
+    assert f"{spaced(burst['calls'])} small pictures at once over {burst['connections']} connections" in text
+    assert f"{spaced(burst['answered'])} are answered and {spaced(burst['refused'])} refused" in text
+    grows = f"from {burst['memory_before_mib']} to {burst['memory_peak_mib']} MiB"
+    assert f"within {burst['seconds']:.0f} s; the gateway's memory goes {grows}" in text
+    assert f"With a ledger {spaced(ledger['answered'])} are answered" in text
+    assert f"{spaced(back['calls'])} callers" in text
+    assert f"within {back['seconds']:.0f} s, with {back['mean_attempts']:.1f} tries" in text

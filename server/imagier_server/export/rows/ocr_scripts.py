@@ -10,7 +10,7 @@ from imagier_server.export.model_row import ModelRow, PublishedFile
 RELEASE: Final = "3.10.0"
 _FOLDER = f"https://www.modelscope.cn/models/RapidAI/RapidOCR/resolve/v{RELEASE}/onnx/PP-OCRv5/rec"
 
-# Script, model, SHA-256, languages as PaddleOCR lists them for the model.
+# Script, model, SHA-256, languages: of those that PaddleOCR names for the model, the ones with a code that callers would send.
 _MODELS = (
     (
         "arabic",

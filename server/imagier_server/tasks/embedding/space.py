@@ -32,7 +32,8 @@ _RESAMPLING: Final = {
 _SPARE: Final = 2
 """A decoder shrinks by other filters than the model was trained with; from twice the size on, the last step decides.
 
-benchmarks/vectors.py: shrunk at once, a photograph's vector had a cosine of 0.9993 with the right one, this way 0.99996 or more.
+Of 45 photographs (ViT-B/32, random weights) the least cosine with transformers' vector was 0.9993 if they were shrunk at once, and
+0.99996 this way.
 """
 
 
