@@ -184,3 +184,10 @@ def test_overload() -> None:
     assert f"With a ledger {spaced(ledger['answered'])} are answered" in text
     assert f"{spaced(back['calls'])} callers" in text
     assert f"within {back['seconds']:.0f} s, with {back['mean_attempts']:.1f} tries" in text
+
+
+def test_piwigo() -> None:
+    text, found = page("integrations/piwigo"), results("piwigo")
+    assert f"{found['photographs']} photographs of 3 megapixels" in text
+    assert f"within {found['accepted_median_ms']} ms, the slowest within {found['accepted_longest_ms']} ms" in text
+    assert f"collected after {found['all_collected_s']:.0f} s" in text
