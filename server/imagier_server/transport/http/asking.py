@@ -76,7 +76,8 @@ def _fault(value: Mapping[str, Any], kind: type[Message], field: str) -> Invalid
             ParseDict({name: each}, kind())
         except (ParseError, ValueError, TypeError, RecursionError):
             found = known[name]
-            if found.message_type and isinstance(each, dict) and not found.message_type.GetOptions().map_entry:
+            nested = found.message_type and not found.is_repeated
+            if nested and isinstance(each, dict) and not found.message_type.GetOptions().map_entry:
                 return _fault(each, _class(kind, found.name), _path(field, found.name))
             return _unfit(field, found.name)
     return InvalidRequestError("an option is there twice", field=field or None)

@@ -9,6 +9,7 @@ from imagier.v1 import embedding_pb2
 from starlette.requests import Request
 from starlette.responses import Response
 
+from imagier_server.errors import InvalidRequestError
 from imagier_server.tasks.embedding.texts import MAX_CHARACTERS, MAX_TEXTS
 from imagier_server.tasks.languages import MAX_LANGUAGE, MAX_LANGUAGES
 from imagier_server.transport.codecs.embedding import from_texts, to_texts
@@ -23,6 +24,10 @@ async def embed_text(request: Request, door: Door) -> Response:
     call = await door.call_of(request)
     document = await door.json(request, call)
     document.check_read()
+    for name in ("texts", "languages"):
+        # protobuf's JSON takes null, too, of which the schema says nothing.
+        if isinstance(document.value, dict) and not isinstance(document.value.get(name, []), list):
+            raise InvalidRequestError("this must be a list of strings", field=name)
     message = message_of(document.value, embedding_pb2.EmbedTextRequest)
     return rendered(to_texts(*await door.embed(from_texts(message), call)))
 

@@ -37,6 +37,7 @@ def test_options_of_each_task() -> None:
         ({"tags": {"maxTags": 1e99}}, "tags.max_tags"),
         ({"tags": {"allow": "secret"}}, "tags.allow"),
         ({"tags": {"allow": [None]}}, "tags.allow"),
+        ({"tags": {"candidates": {}}}, "tags.candidates"),
         ({"embedding": {"encoding": "secret"}}, "embedding.encoding"),
         ({"embedding": {"encoding": "1"}}, "embedding.encoding"),
         ({"embedding": {"encoding": 1}}, "embedding.encoding"),
