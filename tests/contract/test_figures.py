@@ -191,3 +191,10 @@ def test_piwigo() -> None:
     assert f"{found['photographs']} photographs of 3 megapixels" in text
     assert f"within {found['accepted_median_ms']} ms, the slowest within {found['accepted_longest_ms']} ms" in text
     assert f"collected after {found['all_collected_s']:.0f} s" in text
+
+
+def test_immich() -> None:
+    text, found = page("integrations/immich"), results("immich")
+    assert f"takes {found['relay']['more_ms']:.1f} ms longer" in text
+    assert f"the median of {found['relay']['pairs']} pairs" in text
+    assert found["ocr"]["/predict"]["ratio"] >= 1, "no more slowly"
