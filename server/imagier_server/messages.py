@@ -52,6 +52,7 @@ class AnnotateRequest:
 
     `seconds`: time limit of a stream's picture; None means the server's default. `fault`: why it could not be parsed.
     `nonce`: asks for a processing receipt, and is its key. `longest_side`: pixels of the picture; a longer one is refused unread.
+    `together`: if a task fails, the request fails, and none is charged.
     """
 
     image: bytes
@@ -62,6 +63,7 @@ class AnnotateRequest:
     fault: ImagierError | None = None
     nonce: bytes | None = None
     longest_side: int | None = None
+    together: bool = False
 
     @property
     def size(self) -> int:

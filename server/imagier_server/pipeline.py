@@ -114,6 +114,9 @@ class Pipeline:
                 record.begin()
                 admitted()
                 annotation = await self._read(request, call, record)
+                failed = (outcome.error for outcome in annotation.outcomes.values() if outcome.error)
+                if request.together and (error := next(failed, None)):
+                    raise error
                 record.outcomes = receipt.outcomes = annotation.outcomes
                 if self.signer is None or request.nonce is None:
                     return annotation

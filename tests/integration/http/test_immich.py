@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx2 as httpx
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from imagier_server.ledger import keys
 from imagier_server.ledger.database import Database
 from imagier_server.ledger.keys import Wish
 from support import made_embedder
-from support.fake_triton import FakeTriton, serving
+from support.fake_triton import FakeTriton, refusing, serving
 from support.native_immich import BOUNDARY, CLIP, FACES, MULTIPART, OCR, field, form
 from support.running_gateway import Gateway, gateway, picture
 from support.scripted_models import TABBY, write_repository
@@ -176,3 +177,22 @@ async def test_a_key_in_the_path_or_in_a_header_pays_for_what_succeeds(
         assert (await client.post(f"/immich/{secret}/predict", content=body)).status_code == 200
         assert (await client.post("/predict", content=body, headers={"x-api-key": secret})).status_code == 200
         assert (await client.post("/predict", content=body, headers={"x-api-key": secret})).status_code == 402
+
+
+async def test_a_task_that_fails_fails_the_answer_and_none_of_it_is_charged(
+    repository: Path, fake: FakeTriton, ledger: Database
+) -> None:
+    with ledger.writing() as connection:
+        secret = keys.create(connection, Wish("away", ("tasks",), allowance=2))[1]
+    async with (
+        serving(fake) as port,
+        gateway(repository, port, 0, http_facades="immich", ledger=ledger.where) as running,
+        httpx.AsyncClient(base_url=running.http, trust_env=False, headers={**MULTIPART, "x-api-key": secret}) as client,
+    ):
+        await running.until(ready=True)
+        works = fake.behaviours["text_detector"]
+        fake.behaviours["text_detector"] = refusing(grpc.StatusCode.INTERNAL, "out of order")
+        assert (await client.post("/predict", content=form({**OCR, **VISUAL}, picture()))).status_code == 500
+        fake.behaviours["text_detector"] = works
+        assert (await client.post("/predict", content=form({**OCR, **VISUAL}, picture()))).status_code == 200
+        assert (await client.post("/predict", content=form(OCR, picture()))).status_code == 402

@@ -85,6 +85,14 @@ async def test_a_failed_task_fails_alone_and_costs_nothing(bench: Bench) -> None
     assert bench.value("imagier_requests_total", transport="grpc", lane="interactive", code="ok") == 1
 
 
+async def test_tasks_asked_for_together_fail_together(bench: Bench) -> None:
+    bench.engine.answers["ocr_model"] = ModelUnavailableError("the model ocr_model is not ready")
+    with pytest.raises(ModelUnavailableError):
+        await bench.pipeline.annotate(replace(both(), together=True), call())
+    for task in ("tags", "ocr"):
+        assert bench.value("imagier_tasks_total", task=task, code="unavailable") == 1
+
+
 async def test_a_bug_in_a_task_is_an_internal_error_without_its_text(bench: Bench) -> None:
     bench.engine.answers["tags_model"] = KeyError("a word that was read")
     outcome = (await bench.pipeline.annotate(both(), call())).outcomes["tags"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from imagier_server.call import CallContext
@@ -49,7 +50,8 @@ async def _about_image(tasks: Tasks, image: bytes, door: Door, call: CallContext
         if ModelType.TEXTUAL in models:
             raise InvalidRequestError("this model needs a text, and no image", field=f"{task}.{ModelType.TEXTUAL}")
         options |= {ocr.TASK: ocr.options(models)} if task is ModelTask.OCR else {clip.TASK: {}}
-    annotation = await door.annotate(asked(image, options), call)
+    # The caller gets all or nothing, and pays for the same.
+    annotation = await door.annotate(replace(asked(image, options), together=True), call)
     sheet = Sheet(annotation.width, annotation.height, annotation.orientation)
     found: dict[str, Any] = {}
     for outcome in annotation.outcomes.values():
@@ -59,7 +61,7 @@ async def _about_image(tasks: Tasks, image: bytes, door: Door, call: CallContext
             case Embedding() as embedding:
                 found[ModelTask.CLIP] = clip.written(embedding.vector)
             case _:
-                raise outcome.error or AssertionError("a task that was not asked for")
+                raise AssertionError("a task that was not asked for")
     return {**found, "imageHeight": sheet.height, "imageWidth": sheet.width}
 
 
