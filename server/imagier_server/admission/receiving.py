@@ -23,7 +23,7 @@ from imagier_server.metrics import Metrics
 T = TypeVar("T")
 
 _TICK_SECONDS = 0.03
-_COST = 10  # minimum pause between two measurements, in multiples of their duration
+_COST = 50  # minimum pause between two measurements, in multiples of their duration
 _COPIES = 2  # copies of a message when it is complete: gRPC's and ours
 _PATIENCE_SECONDS = 1.0  # for which a read is spared while others wait whose group holds no less
 _MIB = 1 << 20
@@ -132,7 +132,6 @@ class Receiving:
     async def _turn(self, call: Arriving) -> None:
         """Wait until a read may start; connections, then groups, with the fewest reads go first."""
         if not self._measuring or self._measuring.done():
-            self._base = self._heap.in_use()
             self._measuring = asyncio.create_task(self._measure())
         turn = asyncio.get_running_loop().create_future()
         others = [other.caller for other in (*self._reading, *(waiting[-1] for waiting in self._waiting))]
@@ -177,7 +176,9 @@ class Receiving:
         return [call for call in self._reading if call.holds > self._small and call.ends and not call.stopped]
 
     async def _measure(self) -> None:
-        """Measure while messages are being received."""
+        """Measure while messages are being received: first after a pause, in which most arrive."""
+        self._base = self._before = 0
+        await asyncio.sleep(_TICK_SECONDS)
         while self._reading or self._waiting:
             began = time.perf_counter()
             in_use, unfinished = self._heap.in_use(), self._unfinished.look()
