@@ -7,6 +7,7 @@ Importing `imagier_server` applies it, before any of them is loaded; processes t
 from __future__ import annotations
 
 import os
+import sys
 
 VARIABLES = {
     # From 1.29 on ONNX Runtime for Linux stores a device id and events under ~/.cache/Microsoft, and sends them.
@@ -16,7 +17,12 @@ VARIABLES = {
     "DISABLE_SAFETENSORS_CONVERSION": "1",
 }
 
+PACKAGES = ("openvino_telemetry",)
+"""Packages that do nothing else. OpenVINO has no switch in the environment; it goes on without its package."""
+
 
 def switch_off() -> None:
-    """Disable telemetry in this process, whatever its environment says, and in its children."""
+    """Disable telemetry in this process, whatever its environment says, and, by the environment, in its children."""
     os.environ.update(VARIABLES)
+    for package in PACKAGES:
+        sys.modules[package] = None  # type: ignore[assignment]  # an import of it fails

@@ -47,6 +47,9 @@ def place(tmp_path: Path) -> Path:
     for name in listed.stdout.decode().split("\0")[:-1]:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, place / name)
+    # One model on OpenVINO, the others on ONNX Runtime.
+    with (place / REPOSITORY.name / "tagger" / "config.pbtxt").open("a", encoding="utf-8") as config:
+        config.write('optimization { execution_accelerators { cpu_execution_accelerator [ { name: "openvino" } ] } }\n')
     (place / "pictures").mkdir()
     for picture in (samples.street_sign, samples.receipt):
         picture().save(place / "pictures" / f"{picture.__name__}.png")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime asks about its telemetry when it is imported: each of our ways to it has said no by then.
+"""ONNX Runtime and OpenVINO start their telemetry when they are imported: each of our ways to them has said no by then.
 
-A home folder tells: with telemetry on, a device id lies there at once. tests/system/test_no_call_home.py watches whole runs, and
-their network.
+A home folder tells: with telemetry on, a device or client id lies there at once. tests/system/test_no_call_home.py watches whole
+runs, and their network.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from imagier_server import no_telemetry
 from imagier_server.embedded import process
 
 MODEL = process.MODEL
+FOLDER = str(MODEL.parent)
 ON = {"ORT_DISABLE_TELEMETRY": "0", "HF_HUB_DISABLE_TELEMETRY": "0", "DISABLE_SAFETENSORS_CONVERSION": "0"}
 
 WAYS = {
@@ -27,9 +28,12 @@ WAYS = {
 import importlib.util, sys, types
 fake = types.ModuleType("triton_python_backend_utils")
 sys.modules[fake.__name__] = fake
+sys.path.append({FOLDER!r})
 spec = importlib.util.spec_from_file_location("model", {str(MODEL)!r})
 spec.loader.exec_module(importlib.util.module_from_spec(spec))
 """,
+    "an OpenVINO session": f"import sys; sys.path.append({FOLDER!r}); import openvino_session; import openvino",
+    "the server's libraries": "import imagier_server, openvino; from openvino.tools.ovc import convert_model",
 }
 
 
@@ -48,8 +52,13 @@ def home_after(code: str, home: Path, environment: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_importing_onnx_runtime_leaves_nothing_behind(way: str, tmp_path: Path) -> None:
+def test_importing_an_engine_leaves_nothing_behind(way: str, tmp_path: Path) -> None:
     assert home_after(WAYS[way], tmp_path / "home", ON) == []
+
+
+def test_without_us_openvino_leaves_an_id(tmp_path: Path) -> None:
+    # Its switch for builds would hide that.
+    assert "openvino_ga_cid" in home_after("import openvino", tmp_path / "home", {})
 
 
 def test_our_processes_hand_it_on() -> None:

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino_session  # beside this file
 import triton_python_backend_utils as pb_utils  # the stub brings it
 
 # ONNX Runtime checks this at import. The environment of an embedded Triton sets it too.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort  # noqa: TID251
 
+Providers = list[str | tuple[str, dict[str, str]]]
+CPU = "CPUExecutionProvider"
 FATAL = 4  # of ONNX Runtime's severities
 
 # Of `optimization { graph { level } }`, as the native backend reads it.
@@ -37,7 +40,7 @@ rename.argtypes = (ctypes.py_object, ctypes.c_char_p)
 
 
 class TritonPythonModel:
-    """One model instance: one ONNX Runtime session."""
+    """One model instance: one session of ONNX Runtime or OpenVINO."""
 
     @staticmethod
     def auto_complete_config(config: pb_utils.ModelConfig) -> pb_utils.ModelConfig:
@@ -49,7 +52,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         file = config.get("default_model_filename") or "model.onnx"
         path = Path(args["model_repository"]) / args["model_version"] / file
-        self.session = ort.InferenceSession(path, session_options(config), providers=providers(args))
+        self.session = session(path, config, providers(args))
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batches = config["max_batch_size"] > 0
@@ -109,6 +112,14 @@ def failure(text: str, code: int) -> pb_utils.InferenceResponse:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, code))
 
 
+def session(
+    path: Path, config: dict[str, Any], chosen: Providers
+) -> ort.InferenceSession | openvino_session.OpenVinoSession:
+    """OpenVINO for an instance on a CPU whose config names it, else ONNX Runtime."""
+    accelerated = openvino_session.accelerated(path, config) if chosen == [CPU] else None
+    return accelerated or ort.InferenceSession(path, session_options(config), providers=chosen)
+
+
 def session_options(config: dict[str, Any]) -> ort.SessionOptions:
     """Session options from config.pbtxt, by the native backend's names."""
     parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
@@ -131,8 +142,8 @@ def is_true(text: str) -> bool:
     return text.lower() in ("1", "true")
 
 
-def providers(args: dict[str, str]) -> list[str | tuple[str, dict[str, str]]]:
+def providers(args: dict[str, str]) -> Providers:
     """CUDA for a GPU instance where this ONNX Runtime offers it, else the CPU. Triton has resolved KIND_AUTO by now."""
     if args["model_instance_kind"] == "GPU" and "CUDAExecutionProvider" in ort.get_available_providers():
-        return [("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]
+        return [("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}), CPU]
+    return [CPU]

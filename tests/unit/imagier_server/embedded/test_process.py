@@ -79,6 +79,7 @@ def test_all_models_are_those_with_a_config(repository, tmp_path):
     assert (tmp_path / "place" / "lib" / "libpython3.11.so.1.0").is_symlink()
     assert {path.name for path in (tmp_path / "place" / "backends" / "onnxruntime").iterdir()} == {
         "model.py",
+        "openvino_session.py",
         "triton_python_backend_stub",
         "triton_python_backend_utils.py",
     }
