@@ -10,6 +10,7 @@ from typing import ClassVar
 from imagier.v1 import tags_pb2
 
 from imagier_client.arguments import strings
+from imagier_client.errors import InvalidRequestError
 from imagier_client.languages import primary
 from imagier_client.tasks.flags import Flag
 from imagier_client.tasks.shown import Keyword, Line, Section
@@ -112,6 +113,8 @@ def write(message: tags_pb2.TagsOptions, options: Tags) -> None:
     )
     for place, candidate in enumerate(options.candidates):
         where = f"tags.candidates[{place}]."
+        if not isinstance(candidate, Candidate):
+            raise InvalidRequestError("a Candidate is needed", field=f"tags.candidates[{place}]")
         prompts = strings(candidate.prompts, f"{where}prompts")
         fill(message.candidates.add(), where, label=candidate.label, prompts=prompts)
 
