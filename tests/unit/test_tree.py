@@ -185,7 +185,7 @@ def test_only_the_settings_read_the_environment() -> None:
         "clients/python/imagier_client/proxies.py",
         "server/imagier_server/settings.py",
         "server/imagier_server/embedded/process.py",
-        "server/imagier_server/embedded/onnxruntime_backend/model.py",
+        "server/imagier_server/embedded/onnxruntime_backend/onnxruntime_session.py",
         "server/imagier_server/no_telemetry.py",
     }
     readers = [

@@ -28,8 +28,7 @@ from imagier_server.embedded.wheel import TRITON_VERSION, EmbeddedError, Wheel, 
 logger = logging.getLogger(__name__)
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
-MODEL = Path(__file__).parent / "onnxruntime_backend" / "model.py"
-OPENVINO = MODEL.with_name("openvino_session.py")
+BACKEND = Path(__file__).parent / "onnxruntime_backend"
 HOST = "127.0.0.1"
 EXIT_TIMEOUT_SECONDS = 10  # what Triton gives requests in flight
 KILL_SECONDS = EXIT_TIMEOUT_SECONDS + 5
@@ -139,7 +138,7 @@ def compose(
         }
     # Triton refuses a linked library outside its backend's folder, so the folder itself is the link.
     links[folder / "backends" / "python"] = wheel.python_backend
-    for part in (MODEL, OPENVINO, wheel.stub, wheel.python_backend / "triton_python_backend_utils.py"):
+    for part in (*BACKEND.glob("*.py"), wheel.stub, wheel.python_backend / "triton_python_backend_utils.py"):
         links[folder / "backends" / "onnxruntime" / part.name] = part
     if wheel.libpython:
         links[folder / "lib" / wheel.libpython.name] = wheel.libpython

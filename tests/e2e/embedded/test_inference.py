@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from imagier_server import embedded
@@ -169,12 +170,35 @@ async def test_progress_is_told_while_models_load(tmp_path, monkeypatch):
     assert told[0].startswith("Triton: 0 of 1 models loaded")
 
 
-def test_the_regions_are_large_enough_for_the_models_from_the_start(server: Server) -> None:
-    """Full batches and the largest canvases have been through them: Triton's warm-up."""
+async def test_the_regions_are_large_enough_for_full_batches_and_the_largest_canvases(server: Server) -> None:
     [engine] = called("tritonserver", server.family)
+    [address] = [word.partition("=")[2] for word in engine.cmdline() if word.startswith("--grpc-address=")]
+    largest = {"tagger": [16, 260, 260, 3], "text_detector": [1, 1024, 1024, 3]}
+    async with triton.InferenceServerClient(f"{address}:1") as client:
+        for model, shape in largest.items():
+            pixels = triton.InferInput("pixels", shape, "UINT8").set_data_from_numpy(np.zeros(shape, np.uint8))
+            # One waits for each instance while another runs.
+            await asyncio.gather(*(client.infer(model, [pixels]) for _ in range(4)))
     regions = list(SHARED_MEMORY.glob(f"{folder_of(engine).name}-*"))
     assert len(regions) == len(called("triton_python", server.family))
     assert {region.stat().st_size for region in regions} == {process.SHM_BYTES}
+
+
+async def test_the_instances_of_a_model_share_a_session(repository, tmp_path):
+    install(repository, "look_up", look_up(), instances=2)
+    async with embedded.start(repository) as engine, triton.InferenceServerClient(engine.grpc_address) as client:
+        files = {
+            each.pid: {Path(mapped.path).name for mapped in each.memory_maps()} for each in tritons(engine.pid)[1:]
+        }
+        sharing = [any("onnxruntime" in name and ".so" in name for name in names) for names in files.values()]
+        assert sorted(sharing) == [False, False, True, True]  # of two models, two instances each
+        answers = await asyncio.gather(*(infer(client, "add_one", [i, 0, 0, 255]) for i in range(40)))
+        assert answers == [[[i + 1, 1, 1, 0]] for i in range(40)]
+        failed = await asyncio.gather(
+            *(infer(client, "look_up", [8, 0, 0, 0]) for _ in range(40)), return_exceptions=True
+        )
+        assert {str(error).partition("] ")[2] for error in failed} == {"InvalidArgument while the graph ran"}
+        assert await infer(client, "look_up", [1, 2, 3, 7]) == [[2, 4, 6, 14]]
 
 
 async def test_memory_and_descriptors_do_not_grow(repository):

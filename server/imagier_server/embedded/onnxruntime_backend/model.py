@@ -10,29 +10,12 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import openvino_session  # beside this file
+import shared_session  # beside this file
 import triton_python_backend_utils as pb_utils  # the stub brings it
-
-# ONNX Runtime checks this at import. The environment of an embedded Triton sets it too.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime as ort  # noqa: TID251
-
-Providers = list[str | tuple[str, dict[str, str]]]
-CPU = "CPUExecutionProvider"
-FATAL = 4  # of ONNX Runtime's severities
-
-# Of `optimization { graph { level } }`, as the native backend reads it.
-GRAPH_LEVELS = {
-    -1: ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    1: ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-    2: ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-}
 
 TAKEN_OVER = b"used_dltensor"
 rename = ctypes.pythonapi.PyCapsule_SetName
@@ -40,7 +23,7 @@ rename.argtypes = (ctypes.py_object, ctypes.c_char_p)
 
 
 class TritonPythonModel:
-    """One model instance: one session of ONNX Runtime or OpenVINO."""
+    """One model instance. All of a model on one device share a session."""
 
     @staticmethod
     def auto_complete_config(config: pb_utils.ModelConfig) -> pb_utils.ModelConfig:
@@ -52,13 +35,19 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         file = config.get("default_model_filename") or "model.onnx"
         path = Path(args["model_repository"]) / args["model_version"] / file
-        self.session = session(path, config, providers(args))
+        device = f"{args['model_name']}-{args['model_instance_kind']}-{args['model_instance_device_id']}"
+
+        def opened() -> shared_session.Session:
+            # Not above: the other instances need no ONNX Runtime.
+            import sessions  # noqa: PLC0415
+
+            return sessions.opened(path, config, args)
+
+        # Triton is started in a folder that no other user can enter.
+        self.session = shared_session.joined(device, Path.cwd(), opened)
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batches = config["max_batch_size"] > 0
-        # Fatal only: ONNX Runtime would write a failed run's text, which may quote tensors, to Triton's log.
-        self.silently = ort.RunOptions()
-        self.silently.log_severity_level = FATAL
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer the requests in order: one run per batch of Triton's, skipping cancelled requests."""
@@ -75,10 +64,13 @@ class TritonPythonModel:
         """Run the requests' rows as one batch; on failure each gets the error."""
         try:
             return self.run(requests)
+        except ConnectionError:  # the first instance's process has ended: a retry finds another Triton
+            text, code = "the process of the model's session has ended", pb_utils.TritonError.UNAVAILABLE
         except Exception as error:  # noqa: BLE001  whatever it is, the instance must live on
             # Only the kind: the text may quote tensors (an index out of range, say).
-            text = f"{type(error).__name__} while the graph ran"
-            return [failure(text, pb_utils.TritonError.INTERNAL) for _ in requests]
+            kind = error.kind if isinstance(error, shared_session.ElsewhereError) else type(error).__name__
+            text, code = f"{kind} while the graph ran", pb_utils.TritonError.INTERNAL
+        return [failure(text, code) for _ in requests]
 
     def run(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         feeds = [
@@ -86,7 +78,7 @@ class TritonPythonModel:
             for request in requests
         ]
         batch = feeds[0] if len(feeds) == 1 else [np.concatenate(rows) for rows in zip(*feeds, strict=True)]
-        results = self.session.run(self.outputs, dict(zip(self.inputs, batch, strict=True)), self.silently)
+        results = self.session.run(self.outputs, dict(zip(self.inputs, batch, strict=True)))
         if len(feeds) == 1:
             return [self.response(results)]
         ends = np.cumsum([len(feed[0]) for feed in feeds])
@@ -110,40 +102,3 @@ def tensor(name: str, values: np.ndarray) -> pb_utils.Tensor:
 
 def failure(text: str, code: int) -> pb_utils.InferenceResponse:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, code))
-
-
-def session(
-    path: Path, config: dict[str, Any], chosen: Providers
-) -> ort.InferenceSession | openvino_session.OpenVinoSession:
-    """OpenVINO for an instance on a CPU whose config names it, else ONNX Runtime."""
-    accelerated = openvino_session.accelerated(path, config) if chosen == [CPU] else None
-    return accelerated or ort.InferenceSession(path, session_options(config), providers=chosen)
-
-
-def session_options(config: dict[str, Any]) -> ort.SessionOptions:
-    """Session options from config.pbtxt, by the native backend's names."""
-    parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
-    options = ort.SessionOptions()
-    level = config.get("optimization", {}).get("graph", {}).get("level", 0)
-    options.graph_optimization_level = GRAPH_LEVELS.get(level, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
-    options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", 0))
-    options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", 0))
-    if int(parameters.get("execution_mode", 0)):
-        options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-    options.enable_cpu_mem_arena = is_true(parameters.get("enable_mem_arena", "1"))
-    options.enable_mem_pattern = is_true(parameters.get("enable_mem_pattern", "1"))
-    # The gateway and its decoders share the cores, so threads must not spin while waiting.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return options
-
-
-def is_true(text: str) -> bool:
-    return text.lower() in ("1", "true")
-
-
-def providers(args: dict[str, str]) -> Providers:
-    """CUDA for a GPU instance where this ONNX Runtime offers it, else the CPU. Triton has resolved KIND_AUTO by now."""
-    if args["model_instance_kind"] == "GPU" and "CUDAExecutionProvider" in ort.get_available_providers():
-        return [("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}), CPU]
-    return [CPU]

@@ -9,6 +9,7 @@ Beside model.py. OpenVINO itself is loaded only where a model asks for it.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,10 @@ PRECISIONS = {"FP32": "f32", "BF16": "bf16", "FP16": "f16"}
 
 
 class OpenVinoSession:
-    """A graph compiled once for the CPU, with the shapes that it leaves open; one request at a time."""
+    """A graph compiled once for the CPU, with the shapes that it leaves open; for several threads at a time."""
 
-    def __init__(self, path: Path, threads: int = 0, precision: str = "FP32") -> None:
-        """Compile the graph for so many threads (0: one a core).
+    def __init__(self, path: Path, threads: int = 0, precision: str = "FP32", streams: int = 1) -> None:
+        """Compile the graph for so many runs at a time, `streams`, of so many threads each (0: one a core in all).
 
         Raises ImportError without the extra, ValueError for an unknown precision.
         """
@@ -42,27 +43,30 @@ class OpenVinoSession:
             raise ImportError(
                 "config.pbtxt asks for OpenVINO, which is not installed here: pip install 'imagier[openvino]'"
             ) from error
-        compiled = openvino.Core().compile_model(
+        self._compiled = openvino.Core().compile_model(
             str(path),
             "CPU",
             {
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": 1,
+                "INFERENCE_NUM_THREADS": threads * streams,
+                "NUM_STREAMS": streams,
                 # It would take bfloat16 by itself where the processor has it, and other results with it.
                 "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
                 # Every instance would pin its threads to the same cores.
                 "ENABLE_CPU_PINNING": False,
             },
         )
-        self._request = compiled.create_infer_request()
+        self._own = threading.local()
 
-    def run(
-        self, outputs: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]], _options: object = None
-    ) -> list[npt.NDArray[Any]]:
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """As `onnxruntime.InferenceSession.run`: the outputs named, as arrays of their own."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
         # Inputs are read where they lie; results are copies, because the next run writes over its own.
-        results = self._request.infer(dict(feeds), share_inputs=True)
+        results = self._own.request.infer(dict(feeds), share_inputs=True)
         return [results[name] for name in outputs]
+
+    def give_back(self, smallest: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Nothing: OpenVINO has no means for that."""
 
 
 def accelerated(path: Path, config: Mapping[str, Any]) -> OpenVinoSession | None:
@@ -77,4 +81,6 @@ def accelerated(path: Path, config: Mapping[str, Any]) -> OpenVinoSession | None
     if not named:
         return None
     threads = config.get("parameters", {}).get("intra_op_thread_count", {"string_value": "0"})["string_value"]
-    return OpenVinoSession(path, int(threads), named[-1].get("parameters", {}).get("precision", "FP32"))
+    instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
+    precision = named[-1].get("parameters", {}).get("precision", "FP32")
+    return OpenVinoSession(path, int(threads), precision, instances)

@@ -77,9 +77,9 @@ def test_all_models_are_those_with_a_config(repository, tmp_path):
     assert process.compose(tmp_path / "place", WHEEL, repository, None) == ["tagger", "text_detector"]
     assert {path.name for path in (tmp_path / "place" / "models").iterdir()} == {"tagger", "text_detector"}
     assert (tmp_path / "place" / "lib" / "libpython3.11.so.1.0").is_symlink()
+    assert (process.BACKEND / "model.py").is_file()
     assert {path.name for path in (tmp_path / "place" / "backends" / "onnxruntime").iterdir()} == {
-        "model.py",
-        "openvino_session.py",
+        *(path.name for path in process.BACKEND.glob("*.py")),
         "triton_python_backend_stub",
         "triton_python_backend_utils.py",
     }

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A graph in ONNX Runtime, in one process: its answers, and the memory that it gives back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from imagier_server.embedded.onnxruntime_backend.onnxruntime_session import CPU, OnnxRuntimeSession, providers
+from support.tiny_models import add_one, install
+
+ONE = {"INPUT": np.zeros((1, 4), np.uint8)}
+MANY = {"INPUT": np.full((4 << 20, 4), 7, np.uint8)}  # 64 MiB each time that the graph widens them
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    install(tmp_path, "add_one", add_one())
+    return tmp_path / "add_one" / "1" / "model.onnx"
+
+
+def resident_mib() -> float:
+    return psutil.Process().memory_info().rss / 2**20
+
+
+def test_what_the_arena_holds_is_given_back(graph: Path) -> None:
+    session = OnnxRuntimeSession(graph, {}, [CPU])
+    session.run(["OUTPUT"], ONE)  # the arena never gives back its first block
+    (answer,) = session.run(["OUTPUT"], MANY)
+    assert answer.shape == (4 << 20, 4)
+    assert (answer == 8).all()
+    del answer
+    before = resident_mib()
+    session.give_back(ONE)
+    assert before - resident_mib() > 60
+    assert session.run(["OUTPUT"], ONE)[0].tolist() == [[1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("config", [{}, {"parameters": {"enable_mem_arena": {"string_value": "0"}}}])
+def test_without_a_warm_up_or_an_arena_there_is_nothing_to_do(graph: Path, config: dict[str, Any]) -> None:
+    session = OnnxRuntimeSession(graph, config, [CPU])
+    session.give_back(ONE if config else {})
+    assert session.run(["OUTPUT"], ONE)[0].tolist() == [[1, 1, 1, 1]]
+
+
+def test_a_cpus_instance_runs_on_the_cpu() -> None:
+    assert providers({"model_instance_kind": "CPU", "model_instance_device_id": "0"}) == [CPU]
