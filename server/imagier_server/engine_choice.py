@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from imagier_server import embedded
 from imagier_server.embedded import EmbeddedTriton
@@ -24,6 +25,7 @@ from imagier_server.warm_up import read_warm_up
 Connect = Callable[[str], TritonEngine]
 
 EMBEDDED = "embedded"
+GPU = Path("/dev/nvidiactl")
 
 
 @asynccontextmanager
@@ -74,4 +76,6 @@ def _supervisor(settings: Settings, models: Sequence[str], connect: Connect, met
         {model: read_warm_up(settings.model_repository / model / "config.pbtxt") for model in models},
         connect,
         metrics,
+        # On a CPU a shape's first request is as fast as the next. On a GPU it waits until the best way to compute it is found.
+        every_shape=GPU.exists(),
     )

@@ -190,8 +190,9 @@ FAMILIES = {
 }
 
 
-def textual(made: Path) -> Path:
-    """A checkpoint, or the part of it that reads texts."""
+def textual(family: str, folder: Path) -> Path:
+    """A checkpoint of the family, or the part of it that reads texts."""
+    made = FAMILIES[family](folder / family)
     return made / "textual" if (made / "textual").is_dir() else made
 
 

@@ -31,15 +31,25 @@ Start = Callable[[Mapping[str, str]], AbstractAsyncContextManager[EmbeddedTriton
 
 
 class Supervisor:
-    """The supervisor of one embedded Triton. `connect` makes the engine at an address."""
+    """The supervisor of one embedded Triton. `connect` makes the engine at an address.
+
+    The first start warms up `every_shape`, or only each model's smallest, as later ones do.
+    """
 
     def __init__(
-        self, start: Start, warm_ups: Mapping[str, WarmUp], connect: Callable[[str], Engine], metrics: Metrics
+        self,
+        start: Start,
+        warm_ups: Mapping[str, WarmUp],
+        connect: Callable[[str], Engine],
+        metrics: Metrics,
+        *,
+        every_shape: bool = False,
     ) -> None:
         self._start = start
         self._warm_ups = warm_ups
         self._connect = connect
         self._metrics = metrics
+        self._every_shape = every_shape
         self._liveness = Liveness(warm_ups)
 
     def connect(self, address: str) -> WatchedEngine:
@@ -64,7 +74,8 @@ class Supervisor:
 
     async def _keep(self, use: Callable[[Collection[str]], None], started: asyncio.Future[None]) -> None:
         in_a_row = 0
-        configs: Mapping[str, str] = {}
+        quick = {name: warm_up.quick_config for name, warm_up in self._warm_ups.items()}
+        configs = {} if self._every_shape else quick
         while True:
             began = _now()
             try:
@@ -90,7 +101,7 @@ class Supervisor:
             )
             await asyncio.sleep(seconds)
             # A restart skips most of the warm-up, because callers wait for it.
-            configs = {name: warm_up.quick_config for name, warm_up in self._warm_ups.items()}
+            configs = quick
 
     async def _serve(
         self, use: Callable[[Collection[str]], None], started: asyncio.Future[None], configs: Mapping[str, str]

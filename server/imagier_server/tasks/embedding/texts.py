@@ -72,11 +72,6 @@ class TextSide:
         return Tokenised(tuple(batches), tuple(bool(each.overflowing) for each in found))
 
 
-def is_blank(text: str) -> bool:
-    """Whether there is nothing to see in the text: spaces, or what has no form of its own, such as a byte order mark."""
-    return not any(character.isprintable() and not character.isspace() for character in text)
-
-
 def check_texts(texts: Sequence[str], field: str = "texts", most: int = MAX_TEXTS) -> None:
     """Raises `InvalidRequestError` that names the text at fault."""
     if not texts:
@@ -84,7 +79,7 @@ def check_texts(texts: Sequence[str], field: str = "texts", most: int = MAX_TEXT
     if len(texts) > most:
         raise InvalidRequestError(f"more than {most} texts are given: send several requests", field=field)
     for place, text in enumerate(texts):
-        if is_blank(text):
+        if not text.strip():
             raise InvalidRequestError("the text is empty", field=f"{field}[{place}]")
         if len(text) > MAX_CHARACTERS:
             raise InvalidRequestError(f"longer than {MAX_CHARACTERS} characters", field=f"{field}[{place}]")

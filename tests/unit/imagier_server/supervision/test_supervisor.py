@@ -45,7 +45,7 @@ class Engine:
 class Bench:
     """`faults` are what the next starts raise."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, every_shape: bool = False) -> None:
         self.metrics = Metrics()
         self.faults: list[Exception] = []
         self.tritons: list[EmbeddedTriton] = []
@@ -53,7 +53,7 @@ class Bench:
         self.engines: list[Engine] = []
         self.used: list[set[str]] = []
         self.log: Any = SimpleNamespace(end=lambda: ["signal (11) received"])
-        self.supervisor = Supervisor(self._start, WARM_UPS, self._connect, self.metrics)
+        self.supervisor = Supervisor(self._start, WARM_UPS, self._connect, self.metrics, every_shape=every_shape)
 
     @asynccontextmanager
     async def _start(self, configs: Mapping[str, str]) -> AsyncIterator[EmbeddedTriton]:
@@ -107,10 +107,18 @@ async def test_one_that_ends_is_started_again_with_the_quick_warm_up(
     b.tritons[0].process.kill()
     await b.until(lambda: len(b.tritons) == 2 and b.used[-1] == {"unix:1"})
     assert b.used == [{"unix:0"}, set(), {"unix:1"}]
-    assert b.configs == [{}, {"tagger": "quick"}]
+    assert b.configs == [{"tagger": "quick"}] * 2
     assert b.restarts("ended") == 1
     (said,) = (record.fields for record in caplog.records if record.message == "the embedded Triton ended")
     assert said == {"reason": "SIGKILL", "last_words": ["signal (11) received"]}
+
+
+async def test_every_shape_is_warmed_up_at_the_first_start_if_that_is_wanted() -> None:
+    made = Bench(every_shape=True)
+    async with made.supervisor.running(made.use):
+        made.tritons[0].process.kill()
+        await made.until(lambda: len(made.tritons) == 2)
+    assert made.configs == [{}, {"tagger": "quick"}]
 
 
 async def test_one_of_which_a_model_fails_is_ended_and_started_again(b: Bench) -> None:
