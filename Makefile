@@ -74,6 +74,7 @@ docs: .venv/.docs ## the documentation as a site, in .site/; a broken link is an
 bench: .venv/.dev models ## pictures a second beside the ceiling of this machine; figures into benchmarks/results/
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/graphs.py
+	$(BIN)/python benchmarks/accelerators.py
 	$(BIN)/python benchmarks/memory.py $(addprefix --pictures ,$(SAMPLES))
 
 quality: .venv/.quality models ## tags, captions and text measured, into docs/quality.md (PICTURES=DIR labelled, CAPTIONS=DIR of Flickr8k, SAMPLES=DIR with text)

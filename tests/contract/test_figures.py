@@ -107,6 +107,21 @@ def test_graphs() -> None:
     assert recognizer["equal"]
 
 
+def test_accelerators() -> None:
+    lines = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").splitlines()
+    found = results("accelerators")
+    for role, by_threads in found["speed"].items():
+        for shape, one in by_threads["1"].items():
+            own, other = one["onnxruntime"]["cpu_ms"], one["openvino"]["cpu_ms"]
+            two = by_threads["2"][shape]
+            ratio = two["openvino"]["cpu_ms"] / two["onnxruntime"]["cpu_ms"]
+            size = " × ".join(shape.split(" x "))
+            assert f"| `{role}` | {size} | {own} | {other} | {other / own:.2f} | {ratio:.2f} |" in lines
+    for role, grown in found["memory_mib"].items():
+        cells = (", ".join(map(str, grown[engine])) for engine in ("onnxruntime", "openvino"))
+        assert f"| `{role}` | {' | '.join(cells)} |" in lines
+
+
 CODES = ("OK", "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
