@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from imagier_server import embedded
+from imagier_server import embedded, overlay
 from imagier_server.embedded import EmbeddedTriton
 from imagier_server.engines.addresses import Resolver, following, parse
 from imagier_server.engines.budget import RetryBudget
@@ -68,12 +68,15 @@ def _supervisor(settings: Settings, models: Sequence[str], connect: Connect, met
     def progress(text: str) -> None:
         log(logging.INFO, "engine", progress=text)
 
+    repository = settings.model_repository
+    tuned = overlay.tuned(repository, settings.model_overlay, models)
+
     def start(configs: Mapping[str, str]) -> AbstractAsyncContextManager[EmbeddedTriton]:
-        return embedded.start(settings.model_repository, settings.engine_log_dir, models, progress, configs=configs)
+        return embedded.start(repository, settings.engine_log_dir, models, progress, configs={**tuned, **configs})
 
     return Supervisor(
         start,
-        {model: read_warm_up(settings.model_repository / model / "config.pbtxt") for model in models},
+        {model: read_warm_up(repository / model / "config.pbtxt", tuned.get(model)) for model in models},
         connect,
         metrics,
         # On a CPU a shape's first request is as fast as the next. On a GPU it waits until the best way to compute it is found.

@@ -87,7 +87,6 @@ class Settings(BaseSettings):
             " commas, or *. Default: none but our own."
         ),
     ] = None
-
     http_metrics: Annotated[bool, Field(description="Serve /metrics on the HTTP port, too, without a key.")] = False
     http_fetch: Annotated[
         bool, Field(description="Callers of HTTP may name a picture by its URL. Public https addresses only.")
@@ -126,6 +125,10 @@ class Settings(BaseSettings):
     model_repository: Annotated[Path, Field(description="Triton's model repository, with models.lock and assets.")] = (
         Path("model_repository")
     )
+    model_overlay: Annotated[
+        Path | None,
+        Field(description="What `imagier tune` wrote. Default: 'model_repository' plus .overlay, if it is there."),
+    ] = None
     engine_log_dir: Annotated[
         Path | None,
         Field(description="Folder for the logs of the embedded Triton. Default: a private temporary folder."),
@@ -163,9 +166,7 @@ class Settings(BaseSettings):
             " 0 for no bound.",
         ),
     ] = 2.0
-    connection_streams: Annotated[
-        int, Field(ge=1, le=4096, description="Concurrent HTTP/2 streams on one connection.")
-    ] = 256
+    connection_streams: Annotated[int, Field(ge=1, le=4096, description="HTTP/2 streams on one connection.")] = 256
 
     decoders: Annotated[int, Field(ge=1, le=256, description="Decoder processes.")] = Field(
         default_factory=usable_cores
@@ -242,9 +243,7 @@ class Settings(BaseSettings):
         ),
     ] = None
     reflection: Annotated[bool, Field(description="gRPC server reflection, for tools such as grpcurl.")] = True
-    drain_seconds: Annotated[
-        float, Field(ge=0, description="Seconds that a shutdown waits for requests in flight.")
-    ] = 15.0
+    drain_seconds: Annotated[float, Field(ge=0, description="Seconds for requests in flight at a shutdown.")] = 15.0
     log_level: Annotated[
         str, Field(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     ] = "info"

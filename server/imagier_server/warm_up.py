@@ -32,10 +32,10 @@ class WarmUp:
     instances: int
 
 
-def read_warm_up(config: Path) -> WarmUp:
-    """Read a config.pbtxt. Raises `OSError`, or `ValueError` for an invalid one."""
+def read_warm_up(config: Path, text: str | None = None) -> WarmUp:
+    """Read a config.pbtxt, or `text` in its place. Raises `OSError`, or `ValueError` for an invalid one."""
     try:
-        parsed = text_format.Parse(config.read_text("utf-8"), model_config_pb2.ModelConfig())
+        parsed = text_format.Parse(text or config.read_text("utf-8"), model_config_pb2.ModelConfig())
     except text_format.ParseError as error:
         raise ValueError(f"{config} is no model configuration: line {error.GetLine()}") from error
     samples = [_sample(request, batched=parsed.max_batch_size > 0) for request in parsed.model_warmup]

@@ -24,6 +24,7 @@ OF_THE_SERVER = {
     "models": "Install, list, verify and copy models.",
     "engine": "Install the embedded Triton.",
     "doctor": "Say what this machine has, and what is wrong.",
+    "tune": "Measure how the models run best on this machine.",
     "keys": "Make, list, revoke and rotate API keys.",
     "credits": "Grant credits; show balances and usage.",
 }
