@@ -92,6 +92,17 @@ def test_small_print_on_a_large_page(stub: Stub) -> None:
     assert tuple(line.text for line in read(stub, picture).lines) == LINES
 
 
+@pytest.mark.parametrize(("size", "letters"), [((4000, 3000), 18), ((6000, 4000), 30)])
+def test_one_short_line_on_a_large_photograph_is_found_by_a_thorough_look(
+    stub: Stub, size: tuple[int, int], letters: int
+) -> None:
+    picture = Image.new("RGB", size, (182, 194, 203))
+    draw = ImageDraw.Draw(picture)
+    draw.text((size[0] * 0.78, size[1] * 0.95), "captured 14 March 2024", (30, 30, 34), ImageFont.load_default(letters))
+    found = read(stub, picture, effort=ocr_pb2.EFFORT_THOROUGH)
+    assert [line.text for line in found.lines] == ["captured 14 March 2024"]
+
+
 def test_columns_of_characters_are_read_downwards(stub: Stub) -> None:
     lines = {line.text: line.polygon for line in read(stub, samples.tea_house()).lines}
     downwards = [text for text, (begin, end, *_) in lines.items() if end.y - begin.y > 2 * abs(end.x - begin.x)]

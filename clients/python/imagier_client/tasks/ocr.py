@@ -5,13 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from imagier.v1 import ocr_pb2
 
+from imagier_client.errors import InvalidRequestError
+from imagier_client.tasks.flags import Flag
 from imagier_client.tasks.shown import Line, Point, Polygon, Section
 from imagier_client.tasks.task import Task, TaskOptions, TaskResult
 from imagier_client.tasks.wire import common, fill
+
+EFFORTS: Final = {
+    "fast": ocr_pb2.EFFORT_FAST,
+    "balanced": ocr_pb2.EFFORT_BALANCED,
+    "thorough": ocr_pb2.EFFORT_THOROUGH,
+}
+"""The contract's numbers by the names that people write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +54,21 @@ class OcrResult(TaskResult):
 
 @dataclass(frozen=True, slots=True)
 class Ocr(TaskOptions[OcrResult]):
-    """Asks for the text in the picture; `None` is the server's default."""
+    """Asks for the text in the picture; `None` is the server's default. `effort`: "fast", "balanced" or "thorough"."""
 
     task: ClassVar[str] = "ocr"
     min_confidence: float | None = None
     words: bool = False
+    effort: str | None = None
 
 
 def write(message: ocr_pb2.OcrOptions, options: Ocr) -> None:
     """Puts the options into the message. Raises InvalidRequestError."""
     fill(message, "ocr.", min_confidence=options.min_confidence, words=options.words)
+    if options.effort is not None:
+        if options.effort not in EFFORTS:
+            raise InvalidRequestError(f"choose from {', '.join(EFFORTS)}", field="ocr.effort")
+        message.effort = EFFORTS[options.effort]
 
 
 def read(message: ocr_pb2.OcrResult, languages: Sequence[str]) -> OcrResult:
@@ -102,4 +116,5 @@ TASK = Task(
     write=write,
     read=read,
     show=show,
+    flags=(Flag("effort", "How hard to look for text: fast, balanced (unless given) or thorough."),),
 )

@@ -13,6 +13,9 @@ import numpy.typing as npt
 Quads = npt.NDArray[np.float32]
 """(lines, 4 corners, x and y): upper left, upper right, lower right, lower left in the picture."""
 
+Map = npt.NDArray[np.uint8]
+"""The detector's probabilities (height, width); 255 is certainty."""
+
 TEXT = round(0.3 * 255)
 """A pixel of the map above this belongs to text."""
 
@@ -26,7 +29,7 @@ MAX_LINES = 1000
 """Maximum lines of one view, from its top."""
 
 
-def find_boxes(probabilities: npt.NDArray[np.uint8], scale: tuple[float, float], width: int, height: int) -> Quads:
+def find_boxes(probabilities: Map, scale: tuple[float, float], width: int, height: int) -> Quads:
     """Find lines in `probabilities` (canvas height, canvas width; 255 is certainty), in pixels of a page `width` × `height`.
 
     The page × `scale` (x, y) is the upper left part of the map. The map shows each line's shrunken core. As in Liao et al.,
@@ -59,7 +62,7 @@ def _corners(centre: Sequence[float], sides: Sequence[float], angle: float) -> n
     return np.asarray(cv2.boxPoints((centre, sides, angle)), np.float32)
 
 
-def _mean(probabilities: npt.NDArray[np.uint8], corners: npt.NDArray[np.float32]) -> float:
+def _mean(probabilities: Map, corners: npt.NDArray[np.float32]) -> float:
     height, width = probabilities.shape
     left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width - 1, height - 1))
     right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (width - 1, height - 1))

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.ocr.boxes import Quads
+from imagier_server.tasks.ocr.boxes import Map, Quads
+from imagier_server.tasks.ocr.canvases import CANVAS_SIDES, Area, Place, gather, lay_out, pixels
 
 MAX_PIXELS = 16_000_000
 """Maximum pixels of a page. Larger pictures are halved repeatedly: scales at which a JPEG is cheap to decode."""
@@ -26,57 +27,70 @@ MIN_SIDE = 736
 ENLARGED = 4.0
 """Maximum enlargement: beyond it a tiny label's letters become too large for the detector."""
 
-CANVAS_SIDES = (736, 832, 928, 1024)
-"""The detector's heights and widths: few, so that the graph plans memory once for each; multiples of its stride of 32.
-
-No larger, because it misses small letters on a large canvas (14 pixels: found at 1024 x 1024, not at 1408 x 1408).
-"""
-
-OVERLAP = 128
-"""Overlap of neighbouring tiles in pixels; maps are joined in its middle, where both have context."""
-
 MAX_TILES = 24
 """Maximum tiles of one view, which bounds the detector's time."""
 
 SMALL = 13.5
 """Height of boxes in the overview with letters of about 8 pixels, the smallest that are read well."""
 
+GLANCE = 0.5
+"""Scale of the glance, in overviews: letters of 10 pixels there leave a clear trace in it."""
+
+GLANCE_SIDE = 480
+"""Minimum short side of a glance: below it, text on a pattern melts into it."""
+
+GLANCE_ENLARGED = 1.6
+"""Maximum scale of an overview that a glance comes before: smaller pictures are quick to see, and lose characters at a glance."""
+
+GLANCE_COST = 0.5
+"""Maximum pixels of a glance, in those of the overview: where it would cost more, the overview is the first look."""
+
 CLOSER = 2.0
+"""Scale of a closer view, in that of the view before."""
+
+WORTHWHILE = 1.2
+"""Minimum scale of it, likewise."""
+
 LARGE = 64.0
 """Height of boxes in a view that may be split in a closer view."""
 
 HUGE = 160.0
 """Height of boxes in the overview that may be split even there."""
 
+LONG = 4.0
+"""Minimum aspect ratio of a line that is no speck on a huge letter."""
+
 PADDING = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """`canvas` (height and width out of `CANVAS_SIDES`, 3) shows its view from `left`, `top` on."""
+    """`canvas` (height, width, 3) shows its view at its `place`."""
 
-    left: int
-    top: int
+    place: Place
     canvas: Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A page as the detector sees it: page × `scale` (x, y) has `width` and `height`, and is laid out on `tiles`, row by row."""
+    """A page as the detector sees it: page × `scale` (x, y) has `width` and `height`; `tiles` show all of it or some areas."""
 
     width: int
     height: int
     scale: tuple[float, float]
     tiles: tuple[Tile, ...]
 
-    def join(self, maps: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-        """Merge the tiles' maps (of their canvases' sizes) into one of the view (height, width)."""
-        joined = np.zeros((self.height, self.width), np.uint8)
+    def join(self, maps: Sequence[Map], before: Map | None = None) -> Map:
+        """Merge the tiles' maps (of their canvases' sizes) into one of the view (height, width).
+
+        Elsewhere it is the map of the view `before`, of whatever scale, or empty.
+        """
+        size = (self.width, self.height)
+        joined = np.zeros(size[::-1], np.uint8) if before is None else _resized(before, size).copy()
         for tile, seen in zip(self.tiles, maps, strict=True):
-            # Row by row and column by column, each tile covers the second half of its overlap with those before it.
-            top, left = (begin + OVERLAP // 2 if begin else 0 for begin in (tile.top, tile.left))
-            part = joined[top : tile.top + seen.shape[0], left : tile.left + seen.shape[1]]
-            part[:] = seen[top - tile.top :, left - tile.left :][: part.shape[0], : part.shape[1]]
+            left, top, right, bottom = tile.place.owned
+            x, y = tile.place.left, tile.place.top
+            joined[top:bottom, left:right] = seen[top - y : bottom - y, left - x : right - x]
         return joined
 
 
@@ -86,21 +100,37 @@ def reading_scale(width: int, height: int) -> float:
     return 0.5**halvings
 
 
-def overview(page: Pixels) -> View:
-    """View all of `page` (height, width, 3), shrunk to about `MAX_SIDE`, or enlarged if it is small."""
-    short, long = sorted(page.shape[:2])
-    # A strip is enlarged no more than a page: its letters would become too large for the detector.
-    enlarged = min(MIN_SIDE / short, MAX_SIDE / long, ENLARGED)
-    return _view(page, enlarged if enlarged > 1 else min(1.0, max(MAX_SIDE / long, MIN_SIDE / short)))
+def overview(page: Pixels, largest: int = CANVAS_SIDES[-1]) -> View:
+    """View all of `page` (height, width, 3), shrunk to about `MAX_SIDE`, or enlarged if it is small; see `lay_out`."""
+    return _view(page, _overview_scale(page), largest=largest)
 
 
-def closer_view(page: Pixels, view: View, quads: Quads) -> View | None:
-    """View `page` closer than `view`, if it has more detail and most `quads` found in it are small print."""
-    if max(view.scale) >= 1 or not len(quads):
+def pixels_of(page: Pixels, view: View) -> Pixels:
+    """All of `page` at the size of `view`."""
+    return _resized(page, (view.width, view.height))
+
+
+def first_view(page: Pixels) -> View:
+    """View all of `page` at a glance, unless that spares little of an overview."""
+    near = _overview_scale(page)
+    if near > GLANCE_ENLARGED:
+        return _view(page, near)
+    far = max(GLANCE * near, GLANCE_SIDE / min(page.shape[:2]))
+    (_, glance), (_, whole) = _laid_out(page, far), _laid_out(page, near)
+    return _view(page, far if pixels(glance) <= GLANCE_COST * pixels(whole) else near)
+
+
+def closer_view(page: Pixels, view: View, areas: Sequence[Area]) -> View | None:
+    """View `areas` of `view` closer, if there are any, up to the page's own scale or an overview's."""
+    scale = min(CLOSER * max(view.scale), max(1.0, _overview_scale(page)))
+    if not areas or scale < WORTHWHILE * max(view.scale):
         return None
-    if np.median(_heights(quads)) * max(view.scale) > SMALL:
-        return None
-    return _view(page, min(1.0, CLOSER * max(view.scale)))
+    return _view(page, scale, view, areas)
+
+
+def same_view(page: Pixels, view: View, areas: Sequence[Area]) -> View:
+    """View `areas` of `view` at its own scale."""
+    return _view(page, max(view.scale), view, areas)
 
 
 def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
@@ -112,6 +142,21 @@ def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
     if len(view.tiles) == 1 or not wanted:
         return None
     return _view(page, CANVAS_SIDES[-1] / max(page.shape))
+
+
+def scaled(area: Area, view: View, other: View) -> Area:
+    """An area of a view in the `other`."""
+    return _in_view(area, view, (other.width, other.height))
+
+
+def has_large(quads: Quads, view: View) -> bool:
+    """Say whether some of `quads`, found in `view`, may be split in a closer one."""
+    return bool(len(quads)) and float(_heights(quads).max()) * max(view.scale) >= LARGE
+
+
+def is_small_print(quads: Quads, view: View) -> bool:
+    """Say whether most of `quads`, found in `view`, have letters that are read better from closer by."""
+    return bool(len(quads)) and float(np.median(_heights(quads))) * max(view.scale) <= SMALL
 
 
 def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
@@ -135,6 +180,8 @@ def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
             continue
         kept.append(quad)
         # The last letter may stick out; small print beside it is no letter of it.
+        # Nor is a short line on something huge that is no text.
+        inside &= ~(small & (widths >= LONG * heights))
         pieces |= inside | (beside & (along <= (lengths.max() + height) / 2) & (heights > height / 2))
     return np.concatenate([np.reshape(kept, (-1, 4, 2)).astype(np.float32), near[~pieces]])
 
@@ -144,32 +191,66 @@ def _heights(quads: Quads) -> npt.NDArray[np.float32]:
     return np.asarray(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1))
 
 
-def _view(page: Pixels, scale: float) -> View:
+def _overview_scale(page: Pixels) -> float:
+    short, long = (float(side) for side in sorted(page.shape[:2]))
+    # A strip is enlarged no more than a page: its letters would become too large for the detector.
+    enlarged = min(MIN_SIDE / short, MAX_SIDE / long, ENLARGED)
+    return enlarged if enlarged > 1 else min(1.0, max(MAX_SIDE / long, MIN_SIDE / short))
+
+
+def _view(
+    page: Pixels,
+    scale: float,
+    before: View | None = None,
+    areas: Sequence[Area] = (),
+    largest: int = CANVAS_SIDES[-1],
+) -> View:
+    """View `page`, or `areas` of the view `before`, at `scale`, or as close as `MAX_TILES` allow."""
+    size, places = _laid_out(page, scale, before, areas, largest)
+    seen = _resized(page, size)
+    tiles = []
+    for place in places:
+        canvas = np.full((place.height, place.width, 3), PADDING, np.uint8)
+        part = seen[place.top : place.top + place.height, place.left : place.left + place.width]
+        canvas[: part.shape[0], : part.shape[1]] = part
+        tiles.append(Tile(place, canvas))
+    return View(*size, (size[0] / page.shape[1], size[1] / page.shape[0]), tuple(tiles))
+
+
+def _laid_out(
+    page: Pixels,
+    scale: float,
+    before: View | None = None,
+    areas: Sequence[Area] = (),
+    largest: int = CANVAS_SIDES[-1],
+) -> tuple[tuple[int, int], list[Place]]:
+    """The size (width, height) of a view, and its canvases."""
     height, width = page.shape[:2]
     while True:
-        seen_width, seen_height = (max(1, round(side * scale)) for side in (width, height))
-        columns, rows = _spans(seen_width), _spans(seen_height)
-        if len(columns) * len(rows) <= MAX_TILES:
-            break
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        wanted = [(0, 0, *size)] if before is None else [_in_view(area, before, size) for area in areas]
+        places = [place for area in gather(wanted, size) for place in lay_out(area, size, largest)]
+        if len(places) <= MAX_TILES:
+            return size, places
         scale *= 0.9
-    seen = page
-    if page.shape[:2] != (seen_height, seen_width):
-        # Shrunk pixels are means, or thin strokes would vanish between the samples.
-        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        seen = np.asarray(cv2.resize(page, (seen_width, seen_height), interpolation=interpolation), np.uint8)
-    tiles = []
-    for top, tall in rows:
-        for left, wide in columns:
-            canvas = np.full((tall, wide, 3), PADDING, np.uint8)
-            part = seen[top : top + tall, left : left + wide]
-            canvas[: part.shape[0], : part.shape[1]] = part
-            tiles.append(Tile(left, top, canvas))
-    return View(seen_width, seen_height, (seen_width / width, seen_height / height), tuple(tiles))
 
 
-def _spans(length: int) -> list[tuple[int, int]]:
-    """(begin, canvas side) of the fewest tiles that cover `length`, of the smallest canvas that does."""
-    step = CANVAS_SIDES[-1] - OVERLAP
-    count = max(1, math.ceil((length - OVERLAP) / step))
-    side = next(side for side in CANVAS_SIDES if count * (side - OVERLAP) + OVERLAP >= length)
-    return [(number * (side - OVERLAP), side) for number in range(count)]
+def _in_view(area: Area, before: View, size: tuple[int, int]) -> Area:
+    """An area of the view `before` in one of `size`."""
+    x, y = size[0] / before.width, size[1] / before.height
+    left, top, right, bottom = area
+    return (
+        math.floor(left * x),
+        math.floor(top * y),
+        min(size[0], math.ceil(right * x)),
+        min(size[1], math.ceil(bottom * y)),
+    )
+
+
+def _resized(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """`picture` at `size` (width, height)."""
+    if picture.shape[1::-1] == size:
+        return picture
+    # Shrunk pixels are means, or thin strokes would vanish between the samples.
+    interpolation = cv2.INTER_AREA if size[0] < picture.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation), np.uint8)

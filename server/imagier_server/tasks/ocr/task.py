@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 
+from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Pixels, Tensors
-from imagier_server.tasks.ocr.boxes import MAX_LINES, Quads, find_boxes
+from imagier_server.tasks.ocr.boxes import MAX_LINES
 from imagier_server.tasks.ocr.directions import first_ways, other_ways, reading_quads
+from imagier_server.tasks.ocr.finding import DETECTOR, find
 from imagier_server.tasks.ocr.lines import (
     HEIGHT,
     WIDTHS,
@@ -26,15 +27,7 @@ from imagier_server.tasks.ocr.lines import (
     recognizer_batches,
     recognizer_pixels,
 )
-from imagier_server.tasks.ocr.page import (
-    MAX_PIXELS,
-    View,
-    closer_view,
-    farther_view,
-    join_boxes,
-    overview,
-    reading_scale,
-)
+from imagier_server.tasks.ocr.page import MAX_PIXELS, reading_scale
 from imagier_server.tasks.ocr.reading import (
     Character,
     join,
@@ -46,15 +39,16 @@ from imagier_server.tasks.ocr.reading import (
 from imagier_server.tasks.ocr.reading_order import Corners, reading_order
 from imagier_server.tasks.ocr.recognizers import RECOGNIZER, Recognizer
 from imagier_server.tasks.ocr.recognizers import load as load_recognizers
+from imagier_server.tasks.ocr.requests import infer_all
 from imagier_server.tasks.ocr.values import OcrOptions, Point, Polygon, Text, TextLine, TextWord
 from imagier_server.tasks.options import Option, check
 from imagier_server.tasks.task import LimitInfo, Steps
 from imagier_server.timings import Stage
 
-T = TypeVar("T")
-
-DETECTOR, ORIENTER = "text_detector", "text_line_orienter"
+ORIENTER = "text_line_orienter"
 MIN_CONFIDENCE = 0.5
+
+LOWEST = "height of letters by the short side of a 3-megapixel photograph: lower ones are overlooked with effort {}; cost: {}"
 
 DOUBTFUL = 0.5
 """Confidence below which a line is read in other ways too."""
@@ -64,9 +58,6 @@ FURTHER = 128
 
 WORTHWHILE = 0.1
 """Share of useful retries needed for another round; in an unsupported script about one in a hundred seems useful."""
-
-IN_FLIGHT = 4
-"""Requests of one picture in flight; only their lines are cut out of the page."""
 
 TRIED = 8
 """Doubtful lines of a page that every further recogniser reads, to see whether its script is on the page."""
@@ -96,10 +87,14 @@ class OcrTask:
     options: ClassVar[tuple[Option, ...]] = (
         Option("min_confidence", str(MIN_CONFIDENCE), 0.0, 1.0),
         Option("words", "false"),
+        Option("effort", "EFFORT_BALANCED"),
     )
     limits: ClassVar[tuple[LimitInfo, ...]] = (
         LimitInfo("page_pixels", MAX_PIXELS, "larger pictures are read at half their size, a quarter…"),
         LimitInfo("letter_height_pixels", 8, "lower letters are often misread"),
+        LimitInfo("letter_share_fast", 0.010, LOWEST.format("fast", "about 0.7 of balanced")),
+        LimitInfo("letter_share_balanced", 0.008, LOWEST.format("balanced", "it is the default")),
+        LimitInfo("letter_share_thorough", 0.005, LOWEST.format("thorough", "about 6 times balanced")),
         LimitInfo("lines", MAX_LINES, "of more, those at the top of the picture are read"),
         LimitInfo("line_length_heights", WIDTHS[-1] / HEIGHT, "longer lines are squeezed, and lose letters"),
     )
@@ -130,19 +125,22 @@ class OcrTask:
 
     def check(self, options: OcrOptions) -> None:
         check(self.name, self.options, options)
+        if options.effort is None:
+            raise InvalidRequestError("this server knows no such effort: see the contract", field=f"{self.name}.effort")
 
     def scale(self, width: int, height: int) -> float:
         return reading_scale(width, height)
 
     async def run(self, picture: Picture, options: OcrOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
         """Find lines, orient them, read them. A model reads all its languages at once."""
+        assert options.effort, "checked"
         page = picture.pixels
-        quads = await self._find(page, steps)
+        quads = await find(page, options.effort, steps)
         quads = await steps.compute(Stage.PREPARE, reading_quads, quads)
         lines = [Line(number, quad) for number, quad in enumerate(quads)]
         if not lines:
             return Text(())
-        turned = await _infer_all(steps, ORIENTER, orienter_batches(lines), partial(orienter_pixels, page))
+        turned = await infer_all(steps, ORIENTER, orienter_batches(lines), partial(orienter_pixels, page))
         upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
         lines = await steps.compute(Stage.PREPARE, first_ways, lines, upside_down)
         default, *others = self.recognizers
@@ -156,23 +154,9 @@ class OcrTask:
             further = further[FURTHER:] if made_sense >= WORTHWHILE * len(again) else []
         return await steps.compute(Stage.FINISH, finish, picture, readings, options)
 
-    async def _find(self, page: Pixels, steps: Steps) -> Quads:
-        """Find boxes in `page`: in the overview, small print in a closer view, huge letters in a single-tile view."""
-        view = await steps.compute(Stage.PREPARE, overview, page)
-        quads = await _detect(page, view, steps)
-        farther = await steps.compute(Stage.PREPARE, farther_view, page, view, quads)
-        closer = await steps.compute(Stage.PREPARE, closer_view, page, view, quads)
-        if closer is not None:
-            near = await _detect(page, closer, steps)
-            quads = await steps.compute(Stage.PREPARE, join_boxes, quads, near, max(view.scale))
-        if farther is not None:
-            far = await _detect(page, farther, steps)
-            quads = await steps.compute(Stage.PREPARE, join_boxes, far, quads, max(farther.scale))
-        return quads
-
     async def _read(self, page: Pixels, lines: Sequence[Line], steps: Steps, recognizer: Recognizer) -> list[Reading]:
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
-        answers = await _infer_all(steps, recognizer.role, batches, partial(recognizer_pixels, page))
+        answers = await infer_all(steps, recognizer.role, batches, partial(recognizer_pixels, page))
         return await steps.compute(Stage.FINISH, _readings, batches, answers, recognizer)
 
     async def _read_scripts(
@@ -215,16 +199,6 @@ def _readings(batches: Sequence[Batch], answers: Sequence[Tensors], recognizer: 
     return readings
 
 
-async def _detect(page: Pixels, view: View, steps: Steps) -> Quads:
-    found = await _infer_all(steps, DETECTOR, view.tiles, lambda tile: tile.canvas[np.newaxis])
-
-    def boxes() -> Quads:
-        height, width = page.shape[:2]
-        return find_boxes(view.join([each["probability"][0] for each in found]), view.scale, width, height)
-
-    return await steps.compute(Stage.PREPARE, boxes)
-
-
 def _best(readings: Sequence[Reading]) -> list[Reading]:
     """Return the most confident reading of each line."""
     best: dict[int, Reading] = {}
@@ -259,22 +233,6 @@ def finish(picture: Picture, readings: Sequence[Reading], options: OcrOptions) -
         words = _words(reading, outline) if options.words else ()
         lines.append(TextLine(reading.text, reading.confidence, _polygon(outline), words))
     return Text(tuple(lines))
-
-
-async def _infer_all(steps: Steps, model: str, parts: Sequence[T], pixels: Callable[[T], Pixels]) -> list[Tensors]:
-    """Infer each part's `pixels` (rows, height, width, 3), a few at a time; the first failure cancels the others."""
-    slots = asyncio.Semaphore(IN_FLIGHT)
-
-    async def infer(part: T) -> Tensors:
-        async with slots:
-            return await steps.infer(model, {"pixels": await steps.compute(Stage.PREPARE, pixels, part)})
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(infer(part)) for part in parts]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _words(reading: Reading, corners: Corners) -> tuple[TextWord, ...]:

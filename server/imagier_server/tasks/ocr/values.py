@@ -4,15 +4,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
+
+
+class Effort(StrEnum):
+    """How hard to look for text."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    THOROUGH = "thorough"
 
 
 @dataclass(frozen=True, slots=True)
 class OcrOptions:
-    """Options of the OCR task; `None` means the server's default."""
+    """Options of the OCR task; `None` means the server's default, and an effort that this server does not know."""
 
     min_confidence: float | None = None
     words: bool = False
+    effort: Effort | None = Effort.BALANCED
     characters: ClassVar[int] = 0
 
 

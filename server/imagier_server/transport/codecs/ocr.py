@@ -7,14 +7,22 @@ from collections.abc import Iterable, Sequence
 
 from imagier.v1 import ocr_pb2
 
-from imagier_server.tasks.ocr.values import OcrOptions, Polygon, Text, TextLine, TextWord
+from imagier_server.tasks.ocr.values import Effort, OcrOptions, Polygon, Text, TextLine, TextWord
 from imagier_server.transport.codecs.codec import TaskCodec, unset
 from imagier_server.transport.codecs.words import Field, Said, Words
+
+_EFFORTS = {
+    ocr_pb2.EFFORT_UNSPECIFIED: Effort.BALANCED,
+    ocr_pb2.EFFORT_FAST: Effort.FAST,
+    ocr_pb2.EFFORT_BALANCED: Effort.BALANCED,
+    ocr_pb2.EFFORT_THOROUGH: Effort.THOROUGH,
+}
 
 
 def read(message: ocr_pb2.OcrOptions) -> OcrOptions:
     """The options as a value."""
-    return OcrOptions(min_confidence=unset(message, "min_confidence"), words=message.words)
+    effort = _EFFORTS.get(message.effort)
+    return OcrOptions(min_confidence=unset(message, "min_confidence"), words=message.words, effort=effort)
 
 
 def write(result: ocr_pb2.OcrResult, text: Text, size: tuple[int, int]) -> None:

@@ -5,6 +5,7 @@ import * as words from "./words.js";
 
 const TASKS = ["tags", "caption", "ocr"];
 const LISTS = new Set(["allow", "deny", "existing_tags"]);
+const CHOICES = { "ocr.effort": ["EFFORT_FAST", "EFFORT_BALANCED", "EFFORT_THOROUGH"] };
 const OF_OBJECTS = new Set(["tags.candidates", "tags.taught"]); // for programs: a form has no room for a vocabulary
 
 let catalog = null;
@@ -84,6 +85,11 @@ function field(task, option) {
     const checked = value ?? option.defaultValue === "true";
     return el("label", { className: "option check" }, el("input", { type: "checkbox", checked, dataset }), el("span", {}, label));
   }
+  if (CHOICES[`${task}.${option.name}`]) {
+    const entries = CHOICES[`${task}.${option.name}`].map((name) =>
+      el("option", { value: name, selected: name === (value ?? option.defaultValue) }, words.say(`choice.${name}`)));
+    return el("label", { className: "option" }, el("span", {}, label), el("select", { dataset: { ...dataset, standard: option.defaultValue } }, ...entries));
+  }
   if (LISTS.has(option.name)) {
     return el("label", { className: "option wide" }, el("span", {}, label),
       el("input", { type: "text", value: (value ?? []).join(", "), placeholder: words.say("options.list"), dataset }));
@@ -104,7 +110,7 @@ function read() {
   choice.tasks = checked("task");
   if (choice.languages) choice.languages = checked("language");
   choice.values = {};
-  for (const input of form.querySelectorAll("input[data-option]")) {
+  for (const input of form.querySelectorAll("[data-option]")) {
     const { task, option } = input.dataset;
     const value = entered(input, option);
     if (value !== undefined) (choice.values[task] ??= {})[camel(option)] = value;
@@ -115,6 +121,7 @@ function read() {
 function entered(input, option) {
   if (input.type === "checkbox") return input.checked || undefined;
   if (input.type === "number") return Number.isFinite(input.valueAsNumber) ? input.valueAsNumber : undefined;
+  if (input.type === "select-one") return input.value === input.dataset.standard ? undefined : input.value;
   if (!LISTS.has(option)) return input.value.trim() || undefined;
   const entries = input.value.split(",").map((entry) => entry.trim()).filter(Boolean);
   return entries.length ? entries : undefined;

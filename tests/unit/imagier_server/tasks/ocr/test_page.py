@@ -5,20 +5,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from imagier_server.tasks.ocr.canvases import CANVAS_SIDES, OVERLAP, Area, pixels
 from imagier_server.tasks.ocr.page import (
-    CANVAS_SIDES,
     ENLARGED,
     MAX_PIXELS,
     MAX_SIDE,
     MAX_TILES,
     MIN_SIDE,
-    OVERLAP,
     View,
     closer_view,
     farther_view,
+    first_view,
+    has_large,
+    is_small_print,
     join_boxes,
     overview,
     reading_scale,
+    same_view,
+    scaled,
 )
 
 pytestmark = pytest.mark.unit
@@ -82,16 +86,17 @@ def test_tiles_are_joined_without_a_seam():
     owner = view.join(marked)
     for number, tile in enumerate(view.tiles):
         ys, xs = np.nonzero(owner == number)
-        assert np.array_equal(joined[ys, xs], tile.canvas[ys - tile.top, xs - tile.left, 0])
-        if tile.left:
-            assert (xs - tile.left).min() == OVERLAP // 2
+        left, top = tile.place.left, tile.place.top
+        assert np.array_equal(joined[ys, xs], tile.canvas[ys - top, xs - left, 0])
+        if left:
+            assert (xs - left).min() == OVERLAP // 2
         if tile is not view.tiles[-1]:
-            assert tile.canvas.shape[1] - 1 - (xs - tile.left).max() == OVERLAP // 2
+            assert tile.canvas.shape[1] - 1 - (xs - left).max() == OVERLAP // 2
 
 
 def test_a_page_of_one_tile_is_padded():
     (tile,) = overview(page(900, 800)).tiles
-    assert tile.canvas.shape == (832, 928, 3)
+    assert tile.canvas.shape == (1024, 1024, 3)
     assert (tile.canvas[:800, :900] == 200).all()
     assert (tile.canvas[:, 900:] == 0).all()
     assert (tile.canvas[800:] == 0).all()
@@ -142,30 +147,75 @@ PAGE = page(4000, 3000)
 SMALL_PRINT = np.stack([box(200, 100 + 40 * row, 800, 20) for row in range(9)])
 
 
-def test_small_print_is_looked_at_closer():
-    view = overview(PAGE)
-    nearer = closer_view(PAGE, view, SMALL_PRINT)
+PART: list[Area] = [(100, 200, 500, 240)]
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (2048, 1536), (640, 480), (900, 1200), (12000, 1300)])
+def test_a_glance_costs_a_part_of_an_overview(size: tuple[int, int]):
+    glance, whole = (pixels([tile.place for tile in view(page(*size)).tiles]) for view in (first_view, overview))
+    assert glance <= whole / 2
+    assert (rejoined(first_view(page(*size))) == 200).all()
+
+
+def test_where_a_glance_spares_nothing_the_overview_is_the_first_look():
+    label = page(80, 30)
+    assert first_view(label).scale == overview(label).scale
+
+
+def test_what_is_looked_at_closer_is_shown_at_twice_the_scale_and_no_more_of_the_page():
+    glance = first_view(PAGE)
+    nearer = closer_view(PAGE, glance, PART)
     assert nearer is not None
-    assert nearer.scale == (1.0, 1.0)
-    assert len(nearer.tiles) <= MAX_TILES
+    assert nearer.scale == overview(PAGE).scale
+    (tile,) = nearer.tiles
+    assert tile.place.owned == (200, 400, 1000, 480)
+    assert tile.canvas.shape == (384, 1024, 3)
+    assert (tile.canvas == 200).all(), "the page goes on around it"
 
 
-def test_ordinary_print_is_not():
-    large = np.stack([box(200, 100 + 40 * row, 800, 34) for row in range(9)])
-    assert closer_view(PAGE, overview(PAGE), large) is None
-    assert closer_view(PAGE, overview(PAGE), np.empty((0, 4, 2), np.float32)) is None
+def test_a_closer_map_shows_the_rest_as_it_was_seen_before():
+    glance = first_view(PAGE)
+    nearer = closer_view(PAGE, glance, PART)
+    assert nearer is not None
+    seen = nearer.join([np.full(nearer.tiles[0].canvas.shape[:2], 9, np.uint8)], rejoined(glance))
+    assert (seen[400:480, 200:1000] == 9).all()
+    assert (seen == 200).sum() == seen.size - 80 * 800
 
 
-def test_there_is_nothing_closer_than_the_picture_itself():
-    small = page(1000, 800)
-    assert closer_view(small, overview(small), SMALL_PRINT / 4) is None
+def test_there_is_nothing_closer_than_the_picture_itself_or_an_overview():
+    for size in ((1000, 800), (640, 480)):
+        small = page(*size)
+        assert closer_view(small, overview(small), PART) is None
+    assert closer_view(PAGE, overview(PAGE), []) is None
+    near = page(2048, 1536)
+    assert closer_view(near, overview(near), PART) is None, "hardly closer"
 
 
 def test_a_closer_look_is_bounded():
     long = page(16000, 1000)
-    nearer = closer_view(long, overview(long), SMALL_PRINT / 2)
+    view = overview(long)
+    nearer = closer_view(long, view, [(0, 0, view.width, view.height)])
     assert nearer is not None
     assert len(nearer.tiles) <= MAX_TILES
+
+
+def test_more_of_a_view_is_seen_at_its_scale():
+    view = overview(PAGE)
+    assert same_view(PAGE, view, PART).scale == view.scale
+    assert scaled(PART[0], first_view(PAGE), view) == (200, 400, 1000, 480)
+
+
+def test_most_boxes_decide_what_is_small_print():
+    view = overview(PAGE)
+    large = np.stack([box(200, 100 + 40 * row, 800, 34) for row in range(9)])
+    assert is_small_print(SMALL_PRINT, view)
+    assert not is_small_print(large, view)
+    assert not is_small_print(np.empty((0, 4, 2), np.float32), view)
+
+
+def test_letters_that_fill_much_of_a_view_are_large():
+    assert has_large(HEADING[np.newaxis], overview(PAGE))
+    assert not has_large(SMALL_PRINT, overview(PAGE))
 
 
 HEADING = box(100, 2000, 2000, 300)
@@ -197,6 +247,11 @@ def test_what_looked_huge_from_afar_swallows_no_lines():
 def test_specks_on_huge_letters_are_no_lines():
     specks = np.stack([box(300 + 400 * column, 2100, 60, 50) for column in range(4)])
     assert np.array_equal(join_boxes(HEADING[np.newaxis], specks, 0.5), HEADING[np.newaxis])
+
+
+def test_a_short_line_on_something_huge_that_is_no_text_stays():
+    line = box(300, 2100, 300, 30)
+    assert len(join_boxes(HEADING[np.newaxis], line[np.newaxis], 0.5)) == 2
 
 
 def test_a_small_picture_that_shows_nothing_is_looked_at_from_farther_away():

@@ -42,7 +42,7 @@ class SureOfScripts(Scripted):
 
 
 def read_scripts(models: Scripted) -> Text:
-    return asyncio.run(SCRIPTS.run(Picture(np.zeros((800, 800, 3), np.uint8), 800, 800), OcrOptions(), (), models))
+    return asyncio.run(SCRIPTS.run(Picture(np.zeros((1600, 1600, 3), np.uint8), 1600, 1600), OcrOptions(), (), models))
 
 
 def rows_of(models: Scripted, role: str) -> int:

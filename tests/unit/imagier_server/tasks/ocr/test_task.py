@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from imagier_server.errors import EngineUnavailableError, InvalidRequestError
 from imagier_server.messages import Picture
+from imagier_server.tasks.ocr.canvases import CANVAS_SIDES
+from imagier_server.tasks.ocr.finding import DETECTOR
 from imagier_server.tasks.ocr.lines import HEIGHT, ORIENTER_ROWS, ORIENTER_WIDTH, RECOGNIZER_ROWS, WIDTHS
-from imagier_server.tasks.ocr.page import CANVAS_SIDES
 from imagier_server.tasks.ocr.recognizers import Recognizer
+from imagier_server.tasks.ocr.requests import IN_FLIGHT
 from imagier_server.tasks.ocr.task import (
-    DETECTOR,
     FURTHER,
-    IN_FLIGHT,
     ORIENTER,
     RECOGNIZER,
     OcrTask,
 )
-from imagier_server.tasks.ocr.values import OcrOptions, Text
+from imagier_server.tasks.ocr.values import Effort, OcrOptions, Text
 from imagier_server.tasks.task import Task
 from support.scripted_ocr import MANY, Scripted
 
@@ -35,7 +35,7 @@ DEFAULTS = OcrOptions()
 
 
 def read(
-    models: Scripted, options: OcrOptions = DEFAULTS, size: tuple[int, int] = (800, 800), enlarge: int = 1
+    models: Scripted, options: OcrOptions = DEFAULTS, size: tuple[int, int] = (1600, 1600), enlarge: int = 1
 ) -> Text:
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     return asyncio.run(TASK.run(Picture(pixels, size[0] * enlarge, size[1] * enlarge), options, (), models))
@@ -116,10 +116,10 @@ class SureIfDarkFirst(Scripted):
 
 
 def test_where_lines_make_sense_from_the_other_end_all_are_read_from_there():
-    pixels = np.zeros((800, 800, 3), np.uint8)
-    pixels[:, np.arange(800) % 240 < 120] = 255
+    pixels = np.zeros((1600, 1600, 3), np.uint8)
+    pixels[:, np.arange(1600) % 480 < 240] = 255
     models = SureIfDarkFirst(MANY)
-    text = asyncio.run(TASK.run(Picture(pixels, 800, 800), DEFAULTS, (), models))
+    text = asyncio.run(TASK.run(Picture(pixels, 1600, 1600), DEFAULTS, (), models))
     assert len(text.lines) == len(MANY) > FURTHER
     assert all(line.polygon[0].x > line.polygon[1].x for line in text.lines)
 
@@ -130,13 +130,23 @@ def test_a_word_is_no_surer_than_its_lines_few_letters():
     assert [word.confidence for word in line.words] == [line.confidence]
 
 
-def test_small_print_is_looked_at_closer():
-    def looks(height: int) -> int:
-        models = Scripted([(100, 100, 900, 100 + height)])
-        read(models, size=(3000, 2000))
-        return [model for model, _ in models.asked].count(DETECTOR)
+def looks(height: int, effort: Effort = Effort.BALANCED) -> int:
+    """How many canvases the detector sees of a photograph with a core of this height."""
+    models = Scripted([(100, 100, 300, 100 + height)] if height else [])
+    read(models, OcrOptions(effort=effort), size=(3000, 2000))
+    return [model for model, _ in models.asked].count(DETECTOR)
 
+
+def test_small_print_is_looked_at_closer():
     assert looks(3) > looks(20)
+
+
+def test_a_photograph_without_text_is_seen_at_a_glance():
+    assert looks(0) == looks(20) == looks(3, Effort.FAST) == 1
+
+
+def test_a_thorough_look_begins_nearer_by():
+    assert looks(0, Effort.THOROUGH) > looks(0)
 
 
 def test_a_page_upside_down_is_read_from_its_other_end():
@@ -146,7 +156,7 @@ def test_a_page_upside_down_is_read_from_its_other_end():
 
 
 def test_requests_of_one_picture_are_bounded():
-    cores = [(20 + 240 * x, 20 + 12 * y, 40 + 240 * x + 10 * x, 26 + 12 * y) for x in range(3) for y in range(40)]
+    cores = [(20 + 240 * x, 20 + 24 * y, 40 + 240 * x + 10 * x, 36 + 24 * y) for x in range(3) for y in range(30)]
     models = Scripted(cores)
     assert len(read(models).lines) == len(cores)
     assert 1 < models.most_at_once <= IN_FLIGHT
@@ -154,10 +164,10 @@ def test_requests_of_one_picture_are_bounded():
 
 def test_of_a_page_full_of_long_lines_few_are_cut_out_at_a_time():
     page = Picture(np.zeros((2000, 2000, 3), np.uint8), 2000, 2000)
-    models = Scripted([(80, y, 750, y + 3) for y in range(0, 832, 6)], tokens=[])  # on each of nine tiles
+    models = Scripted([(80, y, 750, y + 3) for y in range(0, 768, 6)], tokens=[])  # on each of nine tiles
     tracemalloc.start()
     try:
-        asyncio.run(TASK.run(page, DEFAULTS, (), models))
+        asyncio.run(TASK.run(page, OcrOptions(effort=Effort.THOROUGH), (), models))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -182,6 +192,13 @@ def test_options_in_range_pass():
     TASK.check(OcrOptions())
     TASK.check(OcrOptions(min_confidence=0.0, words=True))
     TASK.check(OcrOptions(min_confidence=1.0))
+    TASK.check(OcrOptions(effort=Effort.FAST))
+
+
+def test_an_effort_that_is_not_known_is_refused():
+    with pytest.raises(InvalidRequestError) as refused:
+        TASK.check(OcrOptions(effort=None))
+    assert refused.value.field == "ocr.effort"
 
 
 def test_the_catalogue_says_what_is_read_and_within_what():
@@ -192,6 +209,9 @@ def test_the_catalogue_says_what_is_read_and_within_what():
     assert limits == {
         "page_pixels": 16_000_000,
         "letter_height_pixels": 8,
+        "letter_share_fast": 0.010,
+        "letter_share_balanced": 0.008,
+        "letter_share_thorough": 0.005,
         "lines": 1000,
         "line_length_heights": pytest.approx(WIDTHS[-1] / HEIGHT),
     }

@@ -62,6 +62,10 @@ export default {
   "option.caption.include_guesses": "Guesses too",
   "option.ocr.min_confidence": "Least confidence",
   "option.ocr.words": "Words, not only lines",
+  "option.ocr.effort": "How hard to look",
+  "choice.EFFORT_FAST": "fast",
+  "choice.EFFORT_BALANCED": "balanced",
+  "choice.EFFORT_THOROUGH": "thorough",
 
   "price.one": "{n} credit",
   "price.other": "{n} credits",

@@ -62,6 +62,10 @@ export default {
   "option.caption.include_guesses": "Suppositions aussi",
   "option.ocr.min_confidence": "Confiance minimale",
   "option.ocr.words": "Les mots, pas seulement les lignes",
+  "option.ocr.effort": "Avec quel soin chercher",
+  "choice.EFFORT_FAST": "vite",
+  "choice.EFFORT_BALANCED": "équilibré",
+  "choice.EFFORT_THOROUGH": "à fond",
 
   "price.one": "{n} crédit",
   "price.other": "{n} crédits",
