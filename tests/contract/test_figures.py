@@ -213,3 +213,19 @@ def test_immich() -> None:
     assert f"takes {found['relay']['more_ms']:.1f} ms longer" in text
     assert f"the median of {found['relay']['pairs']} pairs" in text
     assert found["ocr"]["/predict"]["ratio"] >= 1, "no more slowly"
+
+
+def test_vectors() -> None:
+    text, found = page("vectors"), results("vectors")
+    columns = ("work", "in_flight", "vectors_per_second", "bare_graph", "ratio")
+    columns += ("cpu_ms_per_vector", "bare_cpu_ms", "cpu_ratio", "mean_batch")
+    for load in found["loads"]:
+        assert f"| {' | '.join(str(load[column]) for column in columns)} |" in text
+
+
+def test_candidates() -> None:
+    text, found = page("vectors"), results("candidates")
+    for language, name in (("en", "English"), ("fr", "French"), ("zh", "Chinese")):
+        tried = [half["other words, other photographs"] for half in found["languages"][language]["halves"]]
+        cells = (", ".join(f"{half[figure]:.2f}" for half in tried) for figure in ("precision", "recall"))
+        assert f"| {name} | {' | '.join(cells)} |" in text
