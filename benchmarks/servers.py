@@ -30,14 +30,15 @@ async def triton(repository: Path) -> AsyncIterator[embedded.EmbeddedTriton]:
 
 @asynccontextmanager
 async def gateway(
-    repository: Path, engine: str, options: Sequence[str] = ()
+    repository: Path, engine: str, options: Sequence[str] = (), path: str = ""
 ) -> AsyncIterator[tuple[str, psutil.Process]]:
-    """Run a gateway in front of the Triton at `engine`; yield its address and process."""
+    """Run a gateway in front of the Triton at `engine`; yield its address and process. `path`: where it finds further modules."""
     read, write = os.pipe()
     command = [sys.executable, "-m", "imagier_client.cli", "serve", "--engine", engine]
     command += ["--port", "0", "--metrics-port", "0", "--http-port", "0", "--model-repository", str(repository)]
     command += ["--ready-fd", str(write), "--log-level", "warning", *options]
-    process = subprocess.Popen(command, pass_fds=[write])  # noqa: ASYNC220 - it starts in a millisecond
+    environment = os.environ | ({"PYTHONPATH": path} if path else {})
+    process = subprocess.Popen(command, pass_fds=[write], env=environment)  # noqa: ASYNC220 - it starts in a millisecond
     os.close(write)
     try:
         with os.fdopen(read) as ready:
@@ -51,7 +52,12 @@ async def gateway(
 
 
 @asynccontextmanager
-async def server(repository: Path) -> AsyncIterator[tuple[str, embedded.EmbeddedTriton, psutil.Process]]:
+async def server(
+    repository: Path, path: str = ""
+) -> AsyncIterator[tuple[str, embedded.EmbeddedTriton, psutil.Process]]:
     """Run Triton and a gateway; yield the address, Triton and the gateway's process."""
-    async with triton(repository) as engine, gateway(repository, engine.grpc_address) as (address, process):
+    async with (
+        triton(repository) as engine,
+        gateway(repository, engine.grpc_address, path=path) as (address, process),
+    ):
         yield address, engine, process

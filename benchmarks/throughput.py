@@ -37,6 +37,7 @@ from imagier_server.tasks.tags import task as tagging
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pictures
+from loads import closed, cpu_seconds
 from servers import server
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,17 @@ def ceiling(
     seconds: float,
 ) -> float:
     """Pictures per second of decoding and one graph in this process, one thread per core."""
+    return bare(image, graph, scale, prepare, seconds)[0]
+
+
+def bare(
+    image: bytes,
+    graph: Path,
+    scale: Callable[[int, int], float],
+    prepare: Callable[[Picture], Tensors],
+    seconds: float,
+) -> tuple[float, float]:
+    """Pictures per second of that, and the CPU seconds of one."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -81,10 +93,10 @@ def ceiling(
 
     cores = usable_cores()
     work(time.perf_counter() + 0.5)
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(cores) as threads:
         done = sum(threads.map(work, [started + seconds] * cores))
-    return done / (time.perf_counter() - started)
+    return done / (time.perf_counter() - started), (time.process_time() - spent) / done
 
 
 def batches(engine: embedded.EmbeddedTriton) -> dict[str, tuple[float, float]]:
@@ -101,16 +113,6 @@ def batches(engine: embedded.EmbeddedTriton) -> dict[str, tuple[float, float]]:
     }
 
 
-def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """CPU time of these processes and their children."""
-    total = 0.0
-    for root in processes:
-        for process in (root, *root.children(recursive=True)):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
-
-
 async def drive(
     address: str,
     request: annotator_pb2.AnnotateRequest,
@@ -119,21 +121,16 @@ async def drive(
     metadata: Callable[[], Sequence[tuple[str, str]]] = list,
 ) -> list[float]:
     """Send the same request repeatedly, `in_flight` at a time; return the latencies in seconds. `metadata`: of each call."""
-    latencies: list[float] = []
     async with grpc.aio.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
-        await stub.Annotate(request, metadata=metadata())
-        deadline = time.perf_counter() + seconds
 
-        async def caller() -> None:
-            while (started := time.perf_counter()) < deadline:
-                answer = await stub.Annotate(request, metadata=metadata())
-                if answer.cost == 0:
-                    raise SystemExit("a task failed under load")
-                latencies.append(time.perf_counter() - started)
+        async def send() -> None:
+            answer = await stub.Annotate(request, metadata=metadata())
+            if answer.cost == 0:
+                raise SystemExit("a task failed under load")
 
-        await asyncio.gather(*(caller() for _ in range(in_flight)))
-    return latencies
+        await send()
+        return await closed([send], in_flight, seconds)
 
 
 async def main() -> None:

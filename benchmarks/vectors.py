@@ -2,8 +2,9 @@
 """Vectors of a full-size ViT-B/32 with random weights: per second through the server beside the bare graphs, in one run.
 
 The bare graphs run in this process, one thread per core, on rows that are already prepared; before and after each load, which is
-compared with the mean of the two. Nothing else may run on the machine. Also: memory, and how near the vectors of photographs,
-through the server's decoder at the scale of the task, are to those of transformers at full size.
+compared with the mean of the two. Nothing else may run on the machine; `cpu_ratio`, of the processor time for a vector, minds that
+less. Also: memory, and how near the vectors of photographs, through the server's decoder at the scale of the task, are to those of
+transformers at full size.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ def repository(folder: Path, checkpoint: Path) -> None:
     install_models(folder, [str(checkpoint)], on_progress=lambda line: print(f"  {line}", file=sys.stderr), name=NAME)
 
 
-def bare(graph: Path, name: str, rows: np.ndarray, seconds: float) -> float:
-    """Rows a second of the graph alone, one thread per core."""
+def bare(graph: Path, name: str, rows: np.ndarray, seconds: float) -> tuple[float, float]:
+    """Rows a second of the graph alone, one thread per core, and milliseconds of CPU time for each."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -79,10 +80,10 @@ def bare(graph: Path, name: str, rows: np.ndarray, seconds: float) -> float:
         return done
 
     work(time.perf_counter() + 0.5)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(cores) as threads:
         done = sum(threads.map(work, [started + seconds] * cores))
-    return done / (time.perf_counter() - started)
+    return done / (time.perf_counter() - started), (time.process_time() - cpu) / done * 1000
 
 
 async def drive(address: str, call: Call, in_flight: int, seconds: float) -> tuple[float, list[float]]:
@@ -202,11 +203,12 @@ async def measured(models: Path, seconds: float) -> dict[str, object]:
             graph = models / role / "1/model.onnx"
             for in_flight in in_flights:
                 rows = np.repeat(row, 4 if work == "pictures" else 16, axis=0)
-                before = bare(graph, name, rows, seconds / 2)
+                before, cpu_before = bare(graph, name, rows, seconds / 2)
                 ran, cpu = batches(engine)[role], cpu_seconds(processes)
                 rate, latencies = await drive(address, call, in_flight, seconds)
-                now = batches(engine)[role]
-                bound = (before + bare(graph, name, rows, seconds / 2)) / 2
+                now, spent = batches(engine)[role], cpu_seconds(processes) - cpu
+                after, cpu_after = bare(graph, name, rows, seconds / 2)
+                bound, bare_cpu = (before + after) / 2, (cpu_before + cpu_after) / 2
                 p50, p99 = np.percentile(latencies, [50, 99]) * 1000
                 vectors = len(latencies) * (TEXTS if work == "texts" else 1)
                 loads.append(
@@ -218,7 +220,9 @@ async def measured(models: Path, seconds: float) -> dict[str, object]:
                         "ratio": round(rate / bound, 3),
                         "p50_ms": round(float(p50), 1),
                         "p99_ms": round(float(p99), 1),
-                        "cpu_ms_per_vector": round((cpu_seconds(processes) - cpu) / vectors * 1000, 1),
+                        "cpu_ms_per_vector": round(spent / vectors * 1000, 1),
+                        "bare_cpu_ms": round(bare_cpu, 1),
+                        "cpu_ratio": round(bare_cpu / (spent / vectors * 1000), 3),
                         "mean_batch": round((now[0] - ran[0]) / (now[1] - ran[1]), 2),
                     }
                 )

@@ -15,6 +15,7 @@ from imagier_server.messages import TaskOutcome
 from imagier_server.repeats import named
 from imagier_server.tasks.embedding.candidates import MAX_LABEL
 from imagier_server.tasks.embedding.taught import MAX_EXAMPLES, MIN_EXAMPLES, train
+from imagier_server.tasks.embedding.texts import is_blank
 from imagier_server.tasks.embedding.values import NAME, SpaceInfo, TrainedLabel, TrainLabelRequest, Vectors
 from imagier_server.text_embedding import TextEmbedder
 
@@ -48,7 +49,7 @@ class LabelTraining:
 
 
 def _check(request: TrainLabelRequest, space: SpaceInfo) -> None:
-    if not request.label.strip() or len(request.label) > MAX_LABEL:
+    if is_blank(request.label) or len(request.label) > MAX_LABEL:
         raise InvalidRequestError(f"a label has 1 to {MAX_LABEL} characters", field="label")
     if request.space != space:
         raise InvalidRequestError(

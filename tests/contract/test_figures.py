@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -50,6 +52,13 @@ def test_performance() -> None:
     text, picture = page("performance"), results("throughput")["picture"]
     width, height = picture["size"]
     assert f"a {width} × {height} JPEG of {spaced(picture['bytes'])} bytes (quality {picture['quality']})" in text
+
+
+@pytest.mark.parametrize("name", ["performance", "scale"])
+def test_tables_are_those_of_the_results(name: str) -> None:
+    figures = runpy.run_path(str(ROOT / "benchmarks" / "figures.py"))
+    written = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert figures["filled"](name, written) == written
 
 
 def test_soak() -> None:

@@ -86,6 +86,17 @@ async def test_the_command_writes_a_line_for_each_text(running: Gateway, capsys:
     assert "the text is empty (texts[0])" in capsys.readouterr().err
 
 
+async def test_the_command_looks_for_labels_in_a_file(
+    running: Gateway, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "photo.jpg").write_bytes(picture())
+    (tmp_path / "own.txt").write_text("Rex\tdog\tred dog\ngarage\tcar house\n", "utf-8")
+    own = ["--tags-candidates", str(tmp_path / "own.txt"), "--format", "jsonl", "--server", running.address]
+    assert await asyncio.to_thread(main, ["annotate", str(tmp_path / "photo.jpg"), "--tasks", "tags", *own]) == 0
+    found = json.loads(capsys.readouterr().out)["response"]["tags"]["candidates"]
+    assert {each["label"] for each in found} == {"Rex", "garage"}
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [

@@ -190,9 +190,8 @@ FAMILIES = {
 }
 
 
-def textual(family: str, folder: Path) -> Path:
-    """A checkpoint of the family, or the part of it that reads texts."""
-    made = FAMILIES[family](folder / family)
+def textual(made: Path) -> Path:
+    """A checkpoint, or the part of it that reads texts."""
     return made / "textual" if (made / "textual").is_dir() else made
 
 

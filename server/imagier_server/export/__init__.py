@@ -150,8 +150,6 @@ def _install(repository: Path, row: ModelRow, on_progress: Callable[[str], None]
             case PublishedFile(copy=None):
                 on_progress(f"{row.role}: {row.source.url}, licence {row.weights_licence}, SHA-256 {row.source.sha256}")
                 weights = published.download(row.source, Path(scratch))
-            case PublishedFile(copy=Path() as path):
-                weights = published.copy_of(row.source, path)
             case _:
                 weights = fetch(row.source, repository)
         on_progress(f"{row.role}: converting {row.brand} {row.version}")

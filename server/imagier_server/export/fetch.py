@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from imagier_server.export.errors import ExportError
-from imagier_server.export.model_row import BundledFile, CheckpointFolder, PackageFile, Source
+from imagier_server.export.model_row import BundledFile, CheckpointFolder, PackageFile, PublishedFile, Source
 
 
 def fetch(source: Source, repository: Path) -> Path:
@@ -17,20 +17,27 @@ def fetch(source: Source, repository: Path) -> Path:
         case CheckpointFolder():
             return source.path
         case PackageFile():
-            wanted, advice = f"{source.distribution}=={source.version}", "install it again"
-            path, name = _in_package(source), source.file
+            name, advice = f"{source.file} of {source.distribution}=={source.version}", "install it again"
+            path = _in_package(source)
         case BundledFile():
-            wanted, advice = "the model repository", "take it from where the rest came from"
-            path, name = repository / source.path, source.path
+            name, advice = f"{source.path} of the model repository", "take it from where the rest came from"
+            path = repository / source.path
+        case PublishedFile(copy=Path() as path):
+            name, advice = path.name, f"a copy of {source.url} is needed"
         case _:
             raise ExportError(f"{source.url} must be downloaded")
+    return checked(path, source.sha256, name, advice)
+
+
+def checked(path: Path, sha256: str, name: str, advice: str) -> Path:
+    """`path`, if it has that digest. Raises `ExportError` with the file's `name` and what to do."""
     try:
         with path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
-        raise ExportError(f"{wanted} has no readable {name}; {advice}") from error
-    if digest != source.sha256:
-        raise ExportError(f"{name} of {wanted} has SHA-256 {digest}, expected {source.sha256}; {advice}")
+        raise ExportError(f"{name} cannot be read: {error.strerror}; {advice}") from error
+    if digest != sha256:
+        raise ExportError(f"{name} has SHA-256 {digest}, expected {sha256}; {advice}")
     return path
 
 

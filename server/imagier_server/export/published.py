@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
 from imagier_server.export.errors import ExportError
+from imagier_server.export.fetch import checked
 from imagier_server.export.model_row import PublishedFile
 
 MOST_BYTES = 64 << 20
@@ -20,29 +20,14 @@ _SECONDS = 60
 def download(source: PublishedFile, folder: Path) -> Path:
     """Download `source` to `folder`; it has the digest of the catalogue. Raises `ExportError`."""
     path = folder / source.url.rpartition("/")[2]
-    digest, size = hashlib.sha256(), 0
+    size = 0
     try:
         with urllib.request.urlopen(source.url, timeout=_SECONDS) as answer, path.open("wb") as file:  # noqa: S310 - ours
             while part := answer.read(_PART):
                 size += len(part)
                 if size > MOST_BYTES:
                     raise ExportError(f"{path.name} is larger than {MOST_BYTES} bytes: it is not what was published")
-                digest.update(part)
                 file.write(part)
     except (OSError, HTTPException) as error:
         raise ExportError(f"{path.name} cannot be downloaded: {error}; try again, or name a copy of it") from error
-    if digest.hexdigest() != source.sha256:
-        raise ExportError(f"{path.name} arrived with SHA-256 {digest.hexdigest()}, expected {source.sha256}; try again")
-    return path
-
-
-def copy_of(source: PublishedFile, path: Path) -> Path:
-    """`path`, if it is the published file. Raises `ExportError`."""
-    try:
-        with path.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise ExportError(f"{path.name} cannot be read: {error.strerror}") from error
-    if digest != source.sha256:
-        raise ExportError(f"{path.name} has SHA-256 {digest}, expected {source.sha256}: it is another file")
-    return path
+    return checked(path, source.sha256, path.name, "try again")

@@ -40,4 +40,4 @@ def parsed(raw: bytes, method: str, parse: Callable[[bytes], T], most: int = WOR
             return parse(raw)
     except (WireError, DecodeError):
         raise MalformedRequestError("the request cannot be parsed: see the contract for its messages") from None
-    raise WordyRequestError(f"everything but the picture takes more than {most} bytes: send fewer words")
+    raise WordyRequestError(f"everything but the picture takes more than {most} bytes: send fewer words or vectors")

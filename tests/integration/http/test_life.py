@@ -8,6 +8,7 @@ import ssl
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import pytest
@@ -60,6 +61,31 @@ async def test_a_caller_who_leaves_ends_the_work(http: httpx.AsyncClient, runnin
         while await running.metric('imagier_requests_total{code="cancelled",lane="interactive",transport="http"}') < 1:
             pass
     assert await running.metric("imagier_in_flight_pictures") == 0
+
+
+@pytest.mark.parametrize(
+    "path", [URL, "/imagier.v1.AnnotatorService/Annotate", "/v1/chat/completions", "/v1/responses"]
+)
+async def test_without_room_a_call_is_refused_before_its_body_comes(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int, path: str
+) -> None:
+    held = Held(fake)
+    async with (
+        serving(fake) as engine,
+        gateway(repository, engine, unused_tcp_port, in_flight=1) as running,
+        httpx.AsyncClient(base_url=running.http, trust_env=False) as client,
+    ):
+        await running.until(ready=True)
+        call = asyncio.create_task(client.post(URL, content=PICTURE))
+        await held.arrived.wait()
+        address = urlsplit(running.http)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        head = f"POST {path} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
+        writer.write(f"{head}content-length: 1000000\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 429 ")
+        writer.close()
+        held.release.set()
+        assert (await call).status_code == 200
 
 
 async def test_a_drain_answers_what_is_in_flight_and_refuses_what_is_new(

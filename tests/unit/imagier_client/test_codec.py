@@ -16,7 +16,7 @@ from imagier_client.tasks.caption import Caption, CaptionCandidate, CaptionResul
 from imagier_client.tasks.fingerprint import Fingerprint, FingerprintResult
 from imagier_client.tasks.ocr import Ocr
 from imagier_client.tasks.shown import Point
-from imagier_client.tasks.tags import Tags
+from imagier_client.tasks.tags import Candidate, Tags
 from imagier_client.tasks.task import ModelReference
 
 
@@ -34,6 +34,25 @@ def test_zero_is_said_and_none_is_not() -> None:
     assert codec.encode_request(b"x", [Caption(min_score=0.0)]).caption.HasField("min_score")
     assert not codec.encode_request(b"x", [Caption()]).caption.HasField("min_score")
     assert codec.encode_request(b"x", [Ocr(min_confidence=0.0)]).ocr.HasField("min_confidence")
+
+
+def test_own_labels_are_sent_with_their_prompts() -> None:
+    own = (Candidate("weaving", ("a loom", "un métier")), Candidate("ship"))
+    options = codec.encode_request(b"x", [Tags(candidates=own, taught=(b"blob",))]).tags
+    assert [(each.label, list(each.prompts)) for each in options.candidates] == [
+        ("weaving", ["a loom", "un métier"]),
+        ("ship", []),
+    ]
+    assert list(options.taught) == [b"blob"]
+
+
+@pytest.mark.parametrize(
+    ("own", "field"), [(("cat",), "tags.candidates[0]"), ((Candidate("a", "b"),), "tags.candidates[0].prompts")]
+)
+def test_what_is_no_candidate_is_refused_by_its_place(own: Any, field: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        codec.encode_request(b"x", [Tags(candidates=own)])
+    assert caught.value.field == field
 
 
 def test_every_option_is_sent() -> None:

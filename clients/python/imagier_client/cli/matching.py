@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import codecs
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -37,6 +36,7 @@ from imagier_client.cli.table import printable
 from imagier_client.errors import ImagierClientError, InvalidRequestError
 from imagier_client.keywords import KeywordMatch, KeywordMatches
 from imagier_client.languages import primary
+from imagier_client.plain_text import decoded
 
 STDIN = "-"
 EPILOG = """Examples:
@@ -110,7 +110,7 @@ def read(file: str) -> list[str]:
 
     UTF-8, or UTF-16 with the mark that Windows writes. Raises OSError; UnicodeError, whose last argument says what to do.
     """
-    text = _decoded(sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes())
+    text = decoded(sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes())
     listed: list[str] = []
     path: list[str] = []
     for line in text.splitlines():
@@ -120,19 +120,6 @@ def read(file: str) -> list[str]:
             path.append(word)
             listed.append("|".join(path))
     return listed
-
-
-def _decoded(content: bytes) -> str:
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = content.decode("utf-16" if wide else "utf-8-sig")
-        bad = text.count("\n", 0, text.index("\0")) + 1 if "\0" in text else None
-    except UnicodeDecodeError as error:
-        bad = content.count(b"\n", 0, error.start) + 1
-    if bad is None:
-        return text
-    advice = "save it as UTF-8, or convert it: iconv -f LATIN1 -t UTF-8"
-    raise UnicodeError(f"line {bad} is no text in {'UTF-16' if wide else 'UTF-8'}: {advice}")
 
 
 def lines(found: KeywordMatches, style: str, languages: Sequence[str]) -> Iterator[str]:

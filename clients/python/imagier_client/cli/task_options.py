@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from imagier_client.cli.table import printable
 from imagier_client.tasks.flags import Flag
 from imagier_client.tasks.registry import tasks
 from imagier_client.tasks.task import Task
@@ -28,7 +30,10 @@ def with_task_options(command: Callable[..., int]) -> Callable[..., int]:
     def asking(**arguments: Any) -> int:
         given: dict[str, dict[str, Any]] = {}
         for key, (task, flag) in flags.items():
-            given.setdefault(task.name, {})[flag.field] = arguments.pop(key)
+            value = arguments.pop(key)
+            if flag.read:
+                value = tuple(_entries(task, flag, value or ()))
+            given.setdefault(task.name, {})[flag.field] = value
         return command(**arguments, given=given)
 
     parameters: list[inspect.Parameter] = []
@@ -45,8 +50,19 @@ def expect_asked(given: Given, asked: Collection[str]) -> None:
     for task in tasks().values():
         for flag in task.flags:
             value = given.get(task.name, {}).get(flag.field)
-            if task.name not in asked and value is not None and value is not False:
+            if task.name not in asked and value is not None and value is not False and value != ():
                 raise typer.BadParameter(f"it goes with --tasks {task.name}", param_hint=f"'{_name(task, flag)}'")
+
+
+def _entries(task: Task[Any, Any], flag: Flag, files: Sequence[Path]) -> Iterator[Any]:
+    """What the files hold, together. Raises BadParameter for one that cannot be read."""
+    assert flag.read is not None, "looked at"
+    for file in files:
+        try:
+            yield from flag.read(file.read_bytes())
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error.args[-1]
+            raise typer.BadParameter(f"{printable(str(file))}: {why}", param_hint=f"'{_name(task, flag)}'") from error
 
 
 def _name(task: Task[Any, Any], flag: Flag) -> str:
@@ -54,13 +70,13 @@ def _name(task: Task[Any, Any], flag: Flag) -> str:
 
 
 def _parameter(key: str, task: Task[Any, Any], flag: Flag) -> inspect.Parameter:
-    hint = get_type_hints(task.options)[flag.field]
+    hint = list[Path] | None if flag.read else get_type_hints(task.options)[flag.field]
     kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
     option = typer.Option(
         _name(task, flag),
-        metavar=METAVARS.get(kinds[0]),
+        metavar="FILE" if flag.read else METAVARS.get(kinds[0]),
         rich_help_panel=f"Task {task.name}",
-        callback=None if kinds[0] is bool else number_from(flag.minimum, flag.maximum),
+        callback=None if flag.read or kinds[0] is bool else number_from(flag.minimum, flag.maximum),
         help=flag.help,
         show_default=flag.default or False,
     )

@@ -10,7 +10,9 @@ from typing import ClassVar
 from imagier.v1 import tags_pb2
 
 from imagier_client.arguments import strings
+from imagier_client.errors import InvalidRequestError
 from imagier_client.languages import primary
+from imagier_client.plain_text import decoded
 from imagier_client.tasks.flags import Flag
 from imagier_client.tasks.shown import Keyword, Line, Section
 from imagier_client.tasks.task import Task, TaskOptions, TaskResult
@@ -112,6 +114,8 @@ def write(message: tags_pb2.TagsOptions, options: Tags) -> None:
     )
     for place, candidate in enumerate(options.candidates):
         where = f"tags.candidates[{place}]."
+        if not isinstance(candidate, Candidate):
+            raise InvalidRequestError("a Candidate is needed", field=f"tags.candidates[{place}]")
         prompts = strings(candidate.prompts, f"{where}prompts")
         fill(message.candidates.add(), where, label=candidate.label, prompts=prompts)
 
@@ -161,6 +165,16 @@ def keywords(result: TagsResult) -> Iterator[Keyword]:
     return (Keyword(tag.name, f"WordNet 3.0 {tag.id}, score {tag.score:.2f}") for tag in result.tags)
 
 
+def read_candidates(content: bytes) -> Iterator[Candidate]:
+    """The labels of a text file, one a line, its prompts behind it after tabs. Raises ValueError for what is no text."""
+    labels: dict[str, list[str]] = {}
+    for line in decoded(content).splitlines():
+        label, *prompts = (part.strip() for part in line.strip().split("\t"))
+        if label:
+            labels.setdefault(label, []).extend(filter(None, prompts))
+    return (Candidate(label, tuple(prompts)) for label, prompts in labels.items())
+
+
 TASK = Task(
     options=Tags,
     options_message=tags_pb2.TagsOptions,
@@ -173,5 +187,7 @@ TASK = Task(
     flags=(
         Flag("max_tags", "At most so many a picture.", name="--max-tags", minimum=1),
         Flag("min_score", "Only those with this score, 0 to 1.", name="--min-score", minimum=0, maximum=1),
+        Flag("candidates", "Your own labels to look for, one a line.", read=read_candidates),
+        Flag("taught", "A label that you taught (train_label), as its bytes.", read=lambda content: (content,)),
     ),
 )

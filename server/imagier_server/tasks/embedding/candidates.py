@@ -16,6 +16,7 @@ from imagier_server.tasks.embedding.encoding import unit
 from imagier_server.tasks.embedding.space import ImageSide, Space
 from imagier_server.tasks.embedding.taught import Taught, unpacked
 from imagier_server.tasks.embedding.text_vectors import vectors_of
+from imagier_server.tasks.embedding.texts import is_blank
 from imagier_server.tasks.embedding.values import Candidate, FoundCandidate, TaughtScore, Vectors
 from imagier_server.tasks.task import Steps
 from imagier_server.timings import Stage
@@ -120,7 +121,7 @@ def check_candidates(candidates: Sequence[Candidate], field: str) -> None:
     labels: set[str] = set()
     for place, candidate in enumerate(candidates):
         where = f"{field}[{place}]"
-        if not candidate.label.strip() or len(candidate.label) > MAX_LABEL:
+        if is_blank(candidate.label) or len(candidate.label) > MAX_LABEL:
             raise InvalidRequestError(f"a label has 1 to {MAX_LABEL} characters", field=f"{where}.label")
         if candidate.label in labels:
             raise InvalidRequestError("the label is there twice", field=f"{where}.label")
@@ -128,7 +129,7 @@ def check_candidates(candidates: Sequence[Candidate], field: str) -> None:
         if len(candidate.prompts) > MAX_PROMPTS:
             raise InvalidRequestError(f"more than {MAX_PROMPTS} prompts are given", field=f"{where}.prompts")
         for number, prompt in enumerate(candidate.prompts):
-            if not prompt.strip() or len(prompt) > MAX_PROMPT:
+            if is_blank(prompt) or len(prompt) > MAX_PROMPT:
                 raise InvalidRequestError(
                     f"a prompt has 1 to {MAX_PROMPT} characters", field=f"{where}.prompts[{number}]"
                 )

@@ -72,6 +72,11 @@ class TextSide:
         return Tokenised(tuple(batches), tuple(bool(each.overflowing) for each in found))
 
 
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to see in the text: spaces, or what has no form of its own, such as a byte order mark."""
+    return not any(character.isprintable() and not character.isspace() for character in text)
+
+
 def check_texts(texts: Sequence[str], field: str = "texts", most: int = MAX_TEXTS) -> None:
     """Raises `InvalidRequestError` that names the text at fault."""
     if not texts:
@@ -79,7 +84,7 @@ def check_texts(texts: Sequence[str], field: str = "texts", most: int = MAX_TEXT
     if len(texts) > most:
         raise InvalidRequestError(f"more than {most} texts are given: send several requests", field=field)
     for place, text in enumerate(texts):
-        if not text.strip():
+        if is_blank(text):
             raise InvalidRequestError("the text is empty", field=f"{field}[{place}]")
         if len(text) > MAX_CHARACTERS:
             raise InvalidRequestError(f"longer than {MAX_CHARACTERS} characters", field=f"{field}[{place}]")

@@ -154,6 +154,8 @@ async def _unary(rpc: Rpc, path: str, request: Request, door: Door) -> Response:
     if request.headers.get("connect-protocol-version", _VERSION) != _VERSION:
         raise InvalidRequestError(f"connect-protocol-version must be {_VERSION}")
     call = await door.call_of(request, seconds=_seconds(request))
+    if rpc.picture:
+        door.knock(call)
     if kind == JSON:
         message, image = await _from_json(rpc, request, call, door)
     else:

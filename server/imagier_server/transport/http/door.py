@@ -55,6 +55,10 @@ class Door:
             idempotency_key(headers),
         )
 
+    def knock(self, call: CallContext) -> None:
+        """Refuse a call for a picture before its body is read, if there is no room. Raises `OverloadedError`."""
+        self.gateway.pipeline.knock(call)
+
     def batch(self, call: CallContext) -> AbstractContextManager[CallContext]:
         """The call of a program that sends a batch at once and never retries: it waits a while. Raises `OverloadedError`."""
         return self.gateway.batches.place(call)

@@ -33,6 +33,7 @@ Fields = ImmutableMultiDict[str, Any]
 async def annotate(request: Request, door: Door) -> Response:
     """Annotate the picture that is the body, a file of a form, or base64 in JSON. Raises `ImagierError`."""
     call = await door.call_of(request)
+    door.knock(call)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         image, members = _from_json(await door.json(request, call), request.query_params)

@@ -11,7 +11,7 @@ from imagier_client.cli import annotate_command, annotating, main
 from imagier_client.cli.annotating import Options
 from imagier_client.tasks.caption import Caption
 from imagier_client.tasks.ocr import Ocr
-from imagier_client.tasks.tags import Tags
+from imagier_client.tasks.tags import Candidate, Tags
 
 Ask = Callable[..., Options]
 
@@ -67,6 +67,15 @@ def test_tags_and_captions_and_how_they_are_wanted(ask: Ask) -> None:
     assert tags == Tags(max_tags=4, min_score=0.5)
 
 
+def test_own_labels_come_from_files(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("weaving\ta loom\tun métier\n\n  ship \nweaving\t\ta shuttle\n", "utf-16")
+    (tmp_path / "label").write_bytes(b"IMTL\x01")
+    wanted = ["--tags-candidates", str(tmp_path / "own.txt"), "--tags-taught", str(tmp_path / "label")]
+    (tags,) = ask("a", "--tasks", "tags", *wanted).tasks
+    own = (Candidate("weaving", ("a loom", "un métier", "a shuttle")), Candidate("ship"))
+    assert tags == Tags(candidates=own, taught=(b"IMTL\x01",))
+
+
 def test_documents_hold_text(ask: Ask) -> None:
     assert ask("a", "--format", "alto").tasks == (Ocr(words=True),)
     assert names(ask("a", "--format", "hocr", "--tasks", "tags")) == ["tags", "ocr"]
@@ -97,6 +106,8 @@ def test_documents_keep_the_options_that_text_is_asked_for_with() -> None:
         ["a", "--min-score", "much"],
         ["a", "--candidates", "-1"],
         ["a", "--max-words", "0"],
+        ["a", "--tags-candidates", "missing.txt"],
+        ["a", "--tasks", "ocr", "--tags-taught", __file__],
         ["a", "--serve", "x"],
         ["a", "--server", "x"],
         ["a", "--server", "http://x:1"],

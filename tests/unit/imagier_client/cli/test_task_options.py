@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
@@ -24,6 +25,11 @@ class Bars(TaskOptions[Any]):
     share: float | None = None
     kind: str | None = None
     turned: bool = False
+    known: tuple[str, ...] = ()
+
+
+def lines(content: bytes) -> list[str]:
+    return content.decode("ascii").split()
 
 
 FLAGS = (
@@ -31,6 +37,7 @@ FLAGS = (
     Flag("share", "Of all.", name="--share", minimum=0, maximum=1),
     Flag("kind", "Its name."),
     Flag("turned", "Upside down, too."),
+    Flag("known", "A word a line.", read=lines),
 )
 
 
@@ -50,13 +57,25 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 
 def test_what_is_not_given_is_left_to_the_server(ask: Any) -> None:
-    unset = {"widest_bar": None, "share": None, "kind": None, "turned": False}
+    unset = {"widest_bar": None, "share": None, "kind": None, "turned": False, "known": ()}
     assert ask("a", "--often", "3") == ("a", {"bars": unset}, 3)
 
 
 def test_each_flag_sets_its_field_under_its_own_name_or_the_tasks(ask: Any) -> None:
     _, given, _ = ask("a", "--bars-widest-bar", "7", "--share", "0.5", "--bars-kind", "EAN", "--bars-turned")
     assert Bars(**given["bars"]) == Bars(7, 0.5, "EAN", turned=True)
+
+
+def test_a_flag_that_reads_takes_what_all_its_files_hold(ask: Any, tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"a b")
+    (tmp_path / "two").write_bytes(b"c")
+    _, given, _ = ask("a", "--bars-known", str(tmp_path / "one"), "--bars-known", str(tmp_path / "two"))
+    assert given["bars"]["known"] == ("a", "b", "c")
+    (tmp_path / "two").write_bytes(b"\xff")
+    for file, said in (("two", "ordinal not in range"), ("three", "three: No such file"), (".", "Is a directory")):
+        with pytest.raises(typer.BadParameter, match=said) as caught:
+            ask("a", "--bars-known", str(tmp_path / file))
+        assert caught.value.param_hint == "'--bars-known'"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The smallest network that writes captions, for tests of the search over it and of its graph."""
+"""The smallest network that writes captions, and small checkpoints of each family: made once, and copied by who changes them."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
 import pytest
 import torch
+from imagier_server.export.embedders import TextTower, read_text_tower
+from support import tiny_embedders
 from torch import nn
 
 WORDS, WIDTH, SIDE, END, PAD = 23, 12, 4, 3, 0
@@ -44,3 +51,26 @@ def rememberer():
 @pytest.fixture(scope="session")
 def six_pictures():
     return torch.randint(0, 256, (6, SIDE, SIDE, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Callable[[str], Path]:
+    """The checkpoint of a family, for all tests: none may change it."""
+
+    @cache
+    def made(family: str) -> Path:
+        return tiny_embedders.FAMILIES[family](tmp_path_factory.mktemp(family) / family)
+
+    return made
+
+
+@pytest.fixture
+def copied(checkpoint, tmp_path) -> Callable[[str], Path]:
+    """A copy of it for one test."""
+    return lambda family: Path(shutil.copytree(checkpoint(family), tmp_path / family))
+
+
+@pytest.fixture(scope="session")
+def text_tower(checkpoint) -> Callable[[str], TextTower]:
+    """The network for texts of a family, read once."""
+    return cache(lambda family: read_text_tower(tiny_embedders.textual(checkpoint(family))))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 from imagier_server.call import Lane
-from imagier_server.export.catalogue import CATALOGUE
+from imagier_server.export.catalogue import BY_NAME, CATALOGUE
 from imagier_server.export.model_row import BundledFile, ModelRow
 from imagier_server.export.spaces import IMAGE_EMBEDDER, SPACES
 from imagier_server.settings import Settings
@@ -61,6 +61,16 @@ def test_the_documentation_says_what_the_row_says(row):
         in page
     )
     assert f"| `{row.role}` | {row.inputs} | {row.outputs} |" in page
+
+
+@pytest.mark.parametrize("row", BY_NAME.values(), ids=BY_NAME)
+def test_the_documentation_lists_what_is_installed_by_name(row):
+    page = (REPOSITORY.parent / "docs/models.md").read_text("utf-8")
+    licences = f"{row.code_licence} / {row.weights_licence}"
+    assert (
+        f"| `{row.role}` | [{row.brand}]({row.source.url}) | {' '.join(row.languages)} | {licences} | {row.quality} |"
+        in page
+    )
 
 
 @ROWS

@@ -8,16 +8,15 @@ import pytest
 from imagier_server.export.comparison import run, session
 from imagier_server.export.embedder_graph import build_image_embedder, build_text_embedder
 from imagier_server.export.embedder_models import SAME, drawn
-from imagier_server.export.embedders import read_image_tower, read_text_tower
+from imagier_server.export.embedders import read_image_tower
 from PIL import Image
-from support import tiny_embedders
-from support.tiny_embedders import SIDE, TEXTS, rows, textual
+from support.tiny_embedders import SIDE, TEXTS, rows
 
 
 # CLIP's graphs are compared when they are installed (test_embedder_models.py). Each export takes seconds.
 @pytest.mark.parametrize("family", ["siglip", "chinese_clip", "multilingual_clip"])
-def test_texts_have_the_vectors_of_transformers(family, tmp_path):
-    text = read_text_tower(textual(family, tmp_path))
+def test_texts_have_the_vectors_of_transformers(family, text_tower):
+    text = text_tower(family)
     runtime = session(build_text_embedder(text.network, text.context, whole=text.whole).SerializeToString())
     for words in TEXTS:
         vector = text.source(words)[1].numpy()
@@ -28,8 +27,8 @@ def test_texts_have_the_vectors_of_transformers(family, tmp_path):
                 assert found[-1] @ vector >= SAME
 
 
-def test_pictures_have_the_vectors_of_transformers(tmp_path):
-    image = read_image_tower(tiny_embedders.siglip(tmp_path / "siglip"))
+def test_pictures_have_the_vectors_of_transformers(checkpoint):
+    image = read_image_tower(checkpoint("siglip"))
     runtime = session(build_image_embedder(image.network, image.size).SerializeToString())
     pixels = drawn(SIDE)
     # Already of the network's size: transformers' processor leaves the pixels as they are.

@@ -32,26 +32,24 @@ def test_the_drawn_pictures_are_of_the_size_and_two():
     assert all(len(np.unique(picture)) > 50 for picture in pictures)
 
 
-def test_networks_of_two_spaces_are_refused(tmp_path):
-    folder = tiny_embedders.multilingual_clip(tmp_path)
-    shutil.rmtree(folder / "visual")
-    tiny_embedders.clip(folder / "visual", dimension=DIMENSION + 4)
+def test_networks_of_two_spaces_are_refused(checkpoint, tmp_path):
+    visual = tiny_embedders.clip(tmp_path / "visual", dimension=DIMENSION + 4)
     with pytest.raises(ExportError, match="vectors of 20 numbers, texts of 16: these are not networks of one space"):
-        read_pair("tiny", folder / "visual", folder / "textual")
+        read_pair("tiny", visual, tiny_embedders.textual(checkpoint("multilingual_clip")))
 
 
-def test_a_name_of_immich_is_refused_to_networks_of_another_dimension(tmp_path):
-    folder = tiny_embedders.clip(tmp_path / "clip")
+def test_a_name_of_immich_is_refused_to_networks_of_another_dimension(checkpoint):
+    folder = checkpoint("clip")
     with pytest.raises(ExportError, match="ViT-B-32__openai has vectors of 512 numbers, this checkpoint of 16"):
         read_pair("ViT-B-32__openai", folder, folder)
 
 
-def test_both_networks_are_installed_by_one_command(tmp_path):
+def test_both_networks_are_installed_by_one_command(copied, tmp_path):
     repository = tmp_path / "repository"
     for role in ROLES:
         (repository / role).mkdir(parents=True)
         shutil.copy(CONFIGS / role / "config.pbtxt", repository / role)
-    checkpoint = tiny_embedders.clip(tmp_path / "clip")
+    checkpoint = copied("clip")
     command = [Path(sys.executable).with_name("imagier"), "models", "install", checkpoint, "--repository", repository]
     answer = subprocess.run([*command, "--as", "tiny"], check=False, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr

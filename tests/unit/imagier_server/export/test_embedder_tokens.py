@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import pytest
-from imagier_server.export.embedders import read_text_tower
-from support.tiny_embedders import FAMILIES, TEXTS, textual
+from support.tiny_embedders import FAMILIES, TEXTS
 from tokenizers import Tokenizer
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_text_has_the_tokens_of_transformers(family, tmp_path):
-    text = read_text_tower(textual(family, tmp_path))
+def test_a_text_has_the_tokens_of_transformers(family, text_tower):
+    text = text_tower(family)
     served = Tokenizer.from_str(text.tokenizer.to_str())
     lengths = set()
     for words in TEXTS:

@@ -9,20 +9,19 @@ import pytest
 import torch
 from imagier_server.export.comparison import photograph
 from imagier_server.export.embedder_models import SAME, read_pair
-from imagier_server.export.embedders import read_image_tower, read_text_tower
+from imagier_server.export.embedders import read_image_tower
 from imagier_server.export.errors import ExportError
 from imagier_server.messages import Picture
 from imagier_server.tasks.embedding.space import Network
 from PIL import Image
-from support import tiny_embedders
-from support.tiny_embedders import FAMILIES, SIDE, TEXTS, rows, textual
+from support.tiny_embedders import FAMILIES, SIDE, TEXTS, rows
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1000000\n"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_texts_have_the_vectors_of_transformers_however_they_are_padded(family, tmp_path):
-    text = read_text_tower(textual(family, tmp_path))
+def test_texts_have_the_vectors_of_transformers_however_they_are_padded(family, text_tower):
+    text = text_tower(family)
     for words in TEXTS:
         vector = text.source(words)[1]
         for row in rows(text, text.tokenizer.encode(words).ids):
@@ -30,10 +29,10 @@ def test_texts_have_the_vectors_of_transformers_however_they_are_padded(family, 
                 assert text.network(torch.tensor([row]))[0] @ vector >= SAME
 
 
-def test_preparation_is_that_of_transformers_on_photographs(tmp_path):
+def test_preparation_is_that_of_transformers_on_photographs(checkpoint):
     """The server's own preparation of a photograph, and transformers' image processor: the same vector."""
     for family in ("clip", "siglip2", "chinese_clip"):
-        image = read_image_tower(FAMILIES[family](tmp_path / family))
+        image = read_image_tower(checkpoint(family))
         side = Network(image.size, image.resize, Image.Resampling[image.interpolation.upper()])
         for name in ("coffee", "rocket"):
             pixels = photograph(name)
@@ -58,16 +57,16 @@ def test_preparation_is_that_of_transformers_on_photographs(tmp_path):
         ("preprocessor_config.json", None, "the checkpoint cannot be read"),
     ],
 )
-def test_a_checkpoint_that_is_not_all_there_is_refused_in_one_line(tmp_path, lost, instead, text):
-    folder = tiny_embedders.clip(tmp_path / "clip")
+def test_a_checkpoint_that_is_not_all_there_is_refused_in_one_line(copied, lost, instead, text):
+    folder = copied("clip")
     (folder / lost).unlink() if instead is None else (folder / lost).write_bytes(instead)
     with pytest.raises(ExportError, match=text) as error:
         read_pair("tiny", folder, folder)
     assert "\n" not in str(error.value)
 
 
-def test_weights_that_end_early_or_lack_a_layer_are_refused(tmp_path):
-    folder = tiny_embedders.clip(tmp_path / "clip")
+def test_weights_that_end_early_or_lack_a_layer_are_refused(copied):
+    folder = copied("clip")
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
@@ -81,8 +80,8 @@ def test_weights_that_end_early_or_lack_a_layer_are_refused(tmp_path):
         read_pair("tiny", folder, folder)
 
 
-def test_a_picture_that_is_prepared_in_no_known_way_is_refused(tmp_path):
-    folder = tiny_embedders.clip(tmp_path / "clip")
+def test_a_picture_that_is_prepared_in_no_known_way_is_refused(copied):
+    folder = copied("clip")
     about = json.loads((folder / "preprocessor_config.json").read_text("utf-8"))
     about["size"] = {"shortest_edge": 2 * SIDE}
     (folder / "preprocessor_config.json").write_text(json.dumps(about), "utf-8")

@@ -12,7 +12,7 @@ import pytest
 from imagier_server.export.catalogue import CATALOGUE
 from imagier_server.export.errors import ExportError
 from imagier_server.export.fetch import fetch
-from imagier_server.export.model_row import BundledFile
+from imagier_server.export.model_row import BundledFile, PublishedFile
 
 REPOSITORY = Path(__file__).parents[4] / "model_repository"
 SOURCE = CATALOGUE["text_line_orienter"].source
@@ -35,7 +35,7 @@ def test_the_package_is_not_imported():
     [
         ({"distribution": "a-package-of-no-one"}, r"pip install 'imagier\[export\]'"),
         ({"version": "0.0.1"}, r"rapidocr==0\.0\.1 is wanted, 3\.10\.0 is installed"),
-        ({"file": "rapidocr/models/none.onnx"}, "no readable rapidocr/models/none.onnx"),
+        ({"file": "rapidocr/models/none.onnx"}, "rapidocr/models/none.onnx of rapidocr==3.10.0 cannot be read"),
         ({"sha256": "0" * 64}, f"has SHA-256 {SOURCE.sha256}"),
     ],
 )
@@ -52,5 +52,18 @@ def test_a_file_that_the_repository_carries_is_taken_from_there_if_it_is_the_rig
     with pytest.raises(ExportError, match="weights of the model repository has SHA-256"):
         fetch(source, tmp_path)
     (tmp_path / "weights").unlink()
-    with pytest.raises(ExportError, match="the model repository has no readable weights"):
+    with pytest.raises(ExportError, match="weights of the model repository cannot be read: No such file"):
+        fetch(source, tmp_path)
+
+
+def test_a_copy_is_taken_if_it_is_the_published_file(tmp_path):
+    copy = tmp_path / "copy.onnx"
+    source = PublishedFile("https://example.org/rec.onnx", "1", hashlib.sha256(b"weights").hexdigest(), copy)
+    copy.write_bytes(b"weights")
+    assert fetch(source, tmp_path) == copy
+    copy.write_bytes(b"other")
+    with pytest.raises(ExportError, match="a copy of https://example"):
+        fetch(source, tmp_path)
+    copy.unlink()
+    with pytest.raises(ExportError, match="cannot be read: No such file"):
         fetch(source, tmp_path)

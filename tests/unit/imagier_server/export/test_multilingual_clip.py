@@ -10,12 +10,11 @@ import torch
 from imagier_server.export.errors import ExportError
 from imagier_server.export.multilingual_clip import load
 from safetensors.torch import load_file, save_file
-from support import tiny_embedders
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return tiny_embedders.multilingual_clip(tmp_path) / "textual"
+def folder(copied):
+    return copied("multilingual_clip") / "textual"
 
 
 def test_the_mean_is_over_the_tokens_that_count(folder):

@@ -50,23 +50,13 @@ def test_a_file_is_downloaded(address: str, tmp_path: Path) -> None:
 
 
 def test_another_file_is_refused(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ExportError, match=f"arrived with SHA-256 {DIGEST}, expected {'0' * 64}"):
+    with pytest.raises(ExportError, match=f"has SHA-256 {DIGEST}, expected {'0' * 64}"):
         published.download(PublishedFile(f"{address}/rec.onnx", "1", "0" * 64), tmp_path)
     with pytest.raises(ExportError, match="cannot be downloaded: HTTP Error 404"):
         published.download(PublishedFile(f"{address}/none.onnx", "1", DIGEST), tmp_path)
     monkeypatch.setattr(published, "MOST_BYTES", 100)
     with pytest.raises(ExportError, match="larger than 100 bytes"):
         published.download(PublishedFile(f"{address}/rec.onnx", "1", DIGEST), tmp_path)
-
-
-def test_a_copy_is_taken_if_it_is_the_published_file(tmp_path: Path) -> None:
-    (tmp_path / "copy.onnx").write_bytes(WEIGHTS)
-    source = PublishedFile("https://example.org/rec.onnx", "1", DIGEST)
-    assert published.copy_of(source, tmp_path / "copy.onnx") == tmp_path / "copy.onnx"
-    (tmp_path / "copy.onnx").write_bytes(b"other")
-    for name, said in (("copy.onnx", "it is another file"), ("none.onnx", "No such file")):
-        with pytest.raises(ExportError, match=said):
-            published.copy_of(source, tmp_path / name)
 
 
 def test_addresses_and_digests_are_those_of_rapidocrs_own_catalogue() -> None:

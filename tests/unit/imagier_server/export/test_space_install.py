@@ -16,7 +16,6 @@ from imagier_server.export.install import Installation, install_together
 from imagier_server.export.space_install import ROLES, is_current
 from imagier_server.export.spaces import SPACES
 from imagier_server.model_lock import read_lock
-from support import tiny_embedders
 from support.hub import environment, serving
 
 CONFIGS = Path(__file__).parents[4] / "model_repository"
@@ -88,11 +87,13 @@ def test_a_name_is_for_one_folder_only(repository, wanted):
         export.install_models(repository, wanted, name="mine")
 
 
-def test_a_space_is_taken_from_the_hub_by_its_name_and_refused_if_it_is_not_what_the_name_promises(installed, tmp_path):
+def test_a_space_is_taken_from_the_hub_by_its_name_and_refused_if_it_is_not_what_the_name_promises(
+    installed, checkpoint
+):
     """SigLIP: its tokenizer is a file of its own kind, and it has 768 dimensions; this one has 24."""
     before = read_lock(installed)
     command = [Path(sys.executable).with_name("imagier"), "models", "install", "ViT-B-16-SigLIP__webli"]
-    with serving(tiny_embedders.siglip(tmp_path / "siglip"), "google/siglip-base-patch16-224", "c" * 40) as hub:
+    with serving(checkpoint("siglip"), "google/siglip-base-patch16-224", "c" * 40) as hub:
         answer = subprocess.run(
             [*command, "--repository", installed],
             check=False,

@@ -65,6 +65,7 @@ class _Completion(Body):
 async def complete(request: Request, door: Door) -> Response:
     """POST /v1/chat/completions."""
     call = await call_of(request, door)
+    door.knock(call)
     document = await door.json(request, call)
     asked = read(_Completion, document.value)
     question = _question(asked, door, languages_of(request))

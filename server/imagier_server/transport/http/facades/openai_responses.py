@@ -61,6 +61,7 @@ class _Asked(Body):
 async def respond(request: Request, door: Door) -> Response:
     """POST /v1/responses."""
     call = await call_of(request, door)
+    door.knock(call)
     document = await door.json(request, call)
     asked = read(_Asked, document.value)
     question = _question(asked, languages_of(request), door)

@@ -65,6 +65,7 @@ def refuse(_request: Request, error: ImagierError) -> Response:
 
 async def _read(request: Request, door: Door, field: str) -> tuple[_Asked, TaskOutcome, Sequence[Said]]:
     call = await call_of(request, door)
+    door.knock(call)
     document = await door.json(request, call)
     asked = read(_Asked, document.value)
     models = (model for model in models_of(door).values() if len(model.tasks) == 1 and field in model.fields)

@@ -88,6 +88,8 @@ def test_texts_that_cancel_out_are_like_nothing() -> None:
         ([Candidate(str(number)) for number in range(1001)], "c"),
         ([Candidate(str(number), ("a", "b", "c")) for number in range(667)], "c"),
         ([Candidate("cat"), Candidate(" ")], "c[1].label"),
+        ([Candidate("\u200b")], "c[0].label"),
+        ([Candidate("cat", ("\ufeff",))], "c[0].prompts[0]"),
         ([Candidate("c" * 201)], "c[0].label"),
         ([Candidate("cat"), Candidate("cat")], "c[1].label"),
         ([Candidate("cat", ("a",) * 17)], "c[0].prompts"),

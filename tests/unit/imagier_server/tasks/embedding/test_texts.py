@@ -44,6 +44,7 @@ def test_many_texts_are_batches_of_bounded_size_that_hold_each_text_once() -> No
         (("cat",) * 257, "texts"),
         (("cat", ""), "texts[1]"),
         (("cat", " \n\t"), "texts[1]"),
+        (("cat", "\u200b\ufeff\0 \u2060"), "texts[1]"),
         (("x" * (MAX_CHARACTERS + 1),), "texts[0]"),
     ],
 )
@@ -55,3 +56,4 @@ def test_what_is_no_text_is_refused_by_its_place(texts: tuple[str, ...], field: 
 
 def test_as_many_and_as_long_as_allowed() -> None:
     check_texts(("x" * MAX_CHARACTERS,) * 256)
+    check_texts(("\ufeffcat", "🐈", "猫", "\u200bनमस्ते"))

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the tables of docs/performance.md and docs/scale.md out of peers.json and scale.json; plots.py draws.
+
+A table lies between two comments that name it; everything else on the pages is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+OURS = {"imagier", "one request"}
+NOT_MEASURED = "Not measured yet."
+PARTS = {
+    "tags": "Tags of a 3-megapixel JPEG",
+    "latency": "The same, arriving at random",
+    "caption": "Captions of the same JPEG",
+    "ocr-receipts": "Text of receipts",
+    "ocr-pages": "Text of printed pages",
+    "ocr-photographs": "Photographs of 3 megapixels without text",
+    "ocr-small": "Photographs of 640 × 480",
+    "ocr-signs": "Photographs with text",
+    "ocr-library": "A library's pictures, mixed",
+    "together": "Tags, text and caption of a library's pictures",
+    "front-end": "A task that does nothing",
+}
+
+
+def results(name: str) -> dict[str, Any]:
+    """A file of results; empty if it has not been measured."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return found
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def number(value: float | None) -> str:
+    """Three digits that count; nothing where nothing was measured."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def peers() -> str:
+    """The tables of all parts that were measured, each with its machine, and where a peer is ahead."""
+    parts = results("peers").get("parts", {})
+    blocks = []
+    for name, title in PARTS.items():
+        if name not in parts:
+            blocks.append(f"**{title}**: not measured yet.")
+            continue
+        part = parts[name]
+        text = name.startswith("ocr-")
+        head = ["load", "", "pictures/s", "CPU ms", "p50 ms", "p99 ms", "memory MiB", "our rate ÷ its", "our CPU ÷ its"]
+        head += ["characters"] if text else []
+        rows = []
+        for row in part["rows"]:
+            own = row["contender"] in OURS
+            cells = [row["load"], f"**{row['contender']}**" if own else row["contender"]]
+            cells += [number(row[key]) for key in ("pictures_per_second", "cpu_ms", "p50_ms", "p99_ms", "peak_mib")]
+            cells += ["", ""] if own else [number(row["rate_ratio"]), number(row["cpu_ratio"])]
+            cells += [str(row["characters"])] if text else []
+            rows.append(cells)
+        busy = sorted(row["others"] for row in part["rows"] if row["contender"] != "ceiling")
+        where = f"{part['machine']['cores']} cores ({', '.join(part['machine']['flags'])}), {part['date']}"
+        quiet = f"other programs kept {busy[0]:.1f} to {busy[-1]:.1f} cores busy"
+        rounds = f"medians of at most {part['rounds']} rounds"
+        blocks.append(f"**{title}** · {where}, {rounds}; {quiet}\n\n{table(head, rows)}\n\n{ahead(part['rows'])}")
+    return "\n\n".join(blocks)
+
+
+def ahead(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Says which peer does better than we do, and by how much. The ceiling and Triton alone do less work: they are no peers."""
+    said = []
+    for row in rows:
+        if row["contender"] in OURS or row["contender"] in {"ceiling", "Triton alone", "three requests"}:
+            continue
+        open_loop = "a second" in row["load"]
+        if row["rate_ratio"] < 1 and not open_loop:
+            said.append(f"{row['contender']} ({row['load']}) has {number(1 / row['rate_ratio'])} times our rate")
+        if row["cpu_ratio"] > 1:
+            said.append(f"{row['contender']} ({row['load']}) takes {number(1 / row['cpu_ratio'])} of our CPU time")
+    return f"*A peer is ahead:* {'; '.join(said)}." if said else "*No peer is ahead.*"
+
+
+def validation() -> str:
+    """Simulated latencies beside the measured ones."""
+    loads = results("scale").get("comparison", {}).get("loads", {})
+    if not loads:
+        return NOT_MEASURED
+    head = [
+        "load",
+        "pictures/s",
+        "simulated",
+        "mean ms",
+        "simulated",
+        "p50 ms",
+        "simulated",
+        "p95 ms",
+        "simulated",
+        "furthest off",
+    ]
+    rows = []
+    for name, each in loads.items():
+        cells: list[object] = [name]
+        for key in ("pictures_per_second", "mean_ms", "p50_ms", "p95_ms"):
+            cells += [number(each["measured"][key]), number(each["simulated"][key])]
+        worst = max(each["off_by"].values(), key=abs)
+        rows.append([*cells, f"{worst:+.0%}".replace("%", " %")])
+    return table(head, rows)
+
+
+def library() -> str:
+    """25 million photographs on ten cores and two GPUs."""
+    found = results("scale").get("library", {})
+    if not found:
+        return NOT_MEASURED
+    head = [
+        "tasks",
+        "pictures/s",
+        "25 million take",
+        "12 hours take cores",
+        "and GPUs",
+        "saturated first",
+        "busy: cores",
+        "event loops",
+        "GPUs",
+    ]
+    names = {"tags": "tags", "caption": "captions", "ocr": "text", "all": "all three"}
+    rows = [
+        [
+            names[work],
+            number(each["pictures_per_second"]),
+            f"{number(each['hours'])} h",
+            number(each["cores_for_12_hours"]),
+            number(each["gpus_for_12_hours"]),
+            each["first"],
+            *(f"{each['busy'][key]:.2f}" for key in ("cores", "event loops", "gpus")),
+        ]
+        for work, each in found.items()
+    ]
+    return table(head, rows)
+
+
+def growth() -> str:
+    """What gateways and GPUs bring."""
+    found = [each for each in results("scale").get("growth", []) if each["gateways"] in {1, 4, 16, 32}]
+    if not found:
+        return NOT_MEASURED
+    head = ["tasks", "gateways", "GPUs", "pictures/s", "saturated first", "core hours a million", "GPU hours a million"]
+    keys = (
+        "work",
+        "gateways",
+        "gpus",
+        "pictures_per_second",
+        "first",
+        "core_hours_per_million",
+        "gpu_hours_per_million",
+    )
+    return table(
+        head, [[number(each[key]) if isinstance(each[key], float) else each[key] for key in keys] for each in found]
+    )
+
+
+def throughput() -> str:
+    """The table of throughput.py."""
+    return (RESULTS / "throughput.md").read_text("utf-8").rstrip()
+
+
+TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
+    "throughput": ("performance", throughput),
+    "peers": ("performance", peers),
+    "validation": ("scale", validation),
+    "library": ("scale", library),
+    "growth": ("scale", growth),
+}
+
+
+def filled(page: str, text: str) -> str:
+    """The page with its tables in place."""
+    for name, (of, made) in TABLES.items():
+        if of == page:
+            pattern = rf"(<!-- {name}: [^>]* -->\n).*?(<!-- end of {name} -->)"
+            text, places = re.subn(
+                pattern, lambda found, made=made: f"{found[1]}{made()}\n{found[2]}", text, flags=re.DOTALL
+            )
+            if places != 1:
+                raise SystemExit(f"docs/{page}.md has {places} places for {name}")
+    return text
+
+
+def main() -> None:
+    """Write the tables of both pages."""
+    for page in {of for of, _ in TABLES.values()}:
+        path = ROOT / "docs" / f"{page}.md"
+        path.write_text(filled(page, path.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
