@@ -100,11 +100,11 @@ def _each(contender: Contender, do: Callable[[psutil.Process], None]) -> None:
             do(process)
 
 
-async def compare(runs: Mapping[str, Run], rounds: int) -> dict[str, list[Sample]]:
-    """Run each in turn, once to warm up and then `rounds` times, each round in another order."""
+async def compare(runs: Mapping[str, Run], rounds: int, *, warm: bool = False) -> dict[str, list[Sample]]:
+    """Run each in turn, once to warm up unless it is `warm`, and then `rounds` times, each round in another order."""
     found: dict[str, list[Sample]] = {name: [] for name in runs}
     names = list(runs)
-    for number in range(-1, rounds):
+    for number in range(0 if warm else -1, rounds):
         order = names[number % len(names) :] + names[: number % len(names)]
         for name in order:
             sample = await runs[name]()

@@ -107,7 +107,7 @@ async def latency(bench: Bench) -> list[Row]:
             arrivals = poisson(share * slowest, 3 * bench.seconds, _SEED)
             runs = {each.name: turn(each, paths, partial(opened, arrivals=arrivals)) for each in both}
             load = f"{share:.0%}: {share * slowest:.1f} a second".replace("%", " %")
-            made += rows("tags", load, await compare(runs, max(1, bench.rounds - 2)))
+            made += rows("tags", load, await compare(runs, max(1, bench.rounds - 2), warm=True))
     return made
 
 

@@ -54,7 +54,6 @@ async def demand(
 ) -> dict[str, Any]:
     """Seconds for a picture by what spends them, and the rows that each model is asked for."""
     sends = contender.sends(paths)
-    await once(sends, 2)
     before, rows = _spent(server), batches(server.triton)
     count = len(await load(sends))
     after, done = _spent(server), batches(server.triton)
