@@ -182,6 +182,24 @@ def merge(out: Path, name: str, part: Mapping[str, Any]) -> None:
     out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
+async def measure(name: str, running: Bench, out: Path) -> None:
+    """Measure a part and keep it."""
+    print(name, file=sys.stderr)
+    started = time.perf_counter()
+    found = await PARTS[name](running)
+    part = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "peers": environments.releases(),
+        "rounds": running.rounds,
+        "seconds": running.seconds,
+        "own_pictures": sorted(running.given),
+        "took_seconds": round(time.perf_counter() - started),
+        "rows": [asdict(row) for row in found],
+    }
+    merge(out, name, part)
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
@@ -193,20 +211,7 @@ async def main() -> None:
     arguments = parser.parse_args()
     async with bench(arguments) as running:
         for name in arguments.work:
-            print(name, file=sys.stderr)
-            started = time.perf_counter()
-            found = await PARTS[name](running)
-            part = {
-                "date": time.strftime("%Y-%m-%d"),
-                "machine": machine(),
-                "peers": environments.releases(),
-                "rounds": arguments.rounds,
-                "seconds": arguments.seconds,
-                "own_pictures": sorted(running.given),
-                "took_seconds": round(time.perf_counter() - started),
-                "rows": [asdict(row) for row in found],
-            }
-            merge(arguments.out, name, part)
+            await measure(name, running, arguments.out)
 
 
 if __name__ == "__main__":
