@@ -72,5 +72,5 @@ def test_an_unknown_encoding_is_refused_by_its_name() -> None:
 
 
 def test_the_scale_is_the_models() -> None:
-    assert NetworkTask(NETWORK).scale(640, 320) == pytest.approx(0.2)
+    assert NetworkTask(NETWORK).scale(640, 320) == pytest.approx(1.7 * 32 / 320)
     assert ConceptTask(CONCEPTS).scale(100, 200) == 1
