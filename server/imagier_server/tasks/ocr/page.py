@@ -121,9 +121,12 @@ def first_view(page: Pixels) -> View:
 
 
 def closer_view(page: Pixels, view: View, areas: Sequence[Area]) -> View | None:
-    """View `areas` of `view` closer, if there are any, up to the page's own scale or an overview's."""
+    """View `areas` of `view` closer, if there are any, up to the page's own scale or an overview's.
+
+    Not if `view` has the page's own scale: enlarging it once more finds as much as it loses.
+    """
     scale = min(CLOSER * max(view.scale), max(1.0, _overview_scale(page)))
-    if not areas or scale < WORTHWHILE * max(view.scale):
+    if not areas or max(view.scale) >= 1 or scale < WORTHWHILE * max(view.scale):
         return None
     return _view(page, scale, view, areas)
 

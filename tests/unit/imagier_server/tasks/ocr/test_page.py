@@ -186,6 +186,8 @@ def test_there_is_nothing_closer_than_the_picture_itself_or_an_overview():
     for size in ((1000, 800), (640, 480)):
         small = page(*size)
         assert closer_view(small, overview(small), PART) is None
+    photograph = page(640, 480)
+    assert closer_view(photograph, first_view(photograph), PART) is None
     assert closer_view(PAGE, overview(PAGE), []) is None
     near = page(2048, 1536)
     assert closer_view(near, overview(near), PART) is None, "hardly closer"
