@@ -92,9 +92,9 @@ class OcrTask:
     limits: ClassVar[tuple[LimitInfo, ...]] = (
         LimitInfo("page_pixels", MAX_PIXELS, "larger pictures are read at half their size, a quarter…"),
         LimitInfo("letter_height_pixels", 8, "lower letters are often misread"),
-        LimitInfo("letter_share_fast", 0.010, LOWEST.format("fast", "about 0.7 of balanced")),
+        LimitInfo("letter_share_fast", 0.010, LOWEST.format("fast", "half of balanced or more")),
         LimitInfo("letter_share_balanced", 0.008, LOWEST.format("balanced", "it is the default")),
-        LimitInfo("letter_share_thorough", 0.005, LOWEST.format("thorough", "about 6 times balanced")),
+        LimitInfo("letter_share_thorough", 0.005, LOWEST.format("thorough", "several times balanced")),
         LimitInfo("lines", MAX_LINES, "of more, those at the top of the picture are read"),
         LimitInfo("line_length_heights", WIDTHS[-1] / HEIGHT, "longer lines are squeezed, and lose letters"),
     )
