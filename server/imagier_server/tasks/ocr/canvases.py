@@ -10,7 +10,7 @@ from dataclasses import dataclass
 Area = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of a view."""
 
-CANVAS_SIDES = (384, 512, 640, 768, 1024)
+CANVAS_SIDES = (512, 736, 832, 928, 1024)
 """The detector's heights and widths: few, so that the graph plans memory once for each; multiples of its stride of 32.
 
 No larger, because it misses small letters on a large canvas (14 pixels: found at 1024 x 1024, not at 1408 x 1408).

@@ -43,7 +43,7 @@ DETECTOR = "text_detector"
 CAREFUL_TRUSTED = 24.0
 """Height of boxes that a thorough look trusts."""
 
-CAREFUL_SIDE = 640
+CAREFUL_SIDE = 736
 """Its largest canvas."""
 
 

@@ -60,8 +60,6 @@ HUGE = 160.0
 LONG = 4.0
 """Minimum aspect ratio of a line that is no speck on a huge letter."""
 
-PADDING = 0
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
@@ -213,7 +211,7 @@ def _view(
     seen = _resized(page, size)
     tiles = []
     for place in places:
-        canvas = np.full((place.height, place.width, 3), PADDING, np.uint8)
+        canvas = np.zeros((place.height, place.width, 3), np.uint8)
         part = seen[place.top : place.top + place.height, place.left : place.left + place.width]
         canvas[: part.shape[0], : part.shape[1]] = part
         tiles.append(Tile(place, canvas))

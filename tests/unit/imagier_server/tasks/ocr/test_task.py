@@ -164,15 +164,15 @@ def test_requests_of_one_picture_are_bounded():
 
 def test_of_a_page_full_of_long_lines_few_are_cut_out_at_a_time():
     page = Picture(np.zeros((2000, 2000, 3), np.uint8), 2000, 2000)
-    models = Scripted([(80, y, 750, y + 3) for y in range(0, 768, 6)], tokens=[])  # on each of nine tiles
+    models = Scripted([(80, y, 750, y + 3) for y in range(0, 768, 6)], tokens=[])  # on each of several tiles
     tracemalloc.start()
     try:
         asyncio.run(TASK.run(page, OcrOptions(effort=Effort.THOROUGH), (), models))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert sum(shape[0] for _, shape in models.asked if shape[2] == WIDTHS[-1]) > 900
-    assert peak < 64 << 20  # together they are 1000 * 48 * 2560 * 3 bytes
+    assert sum(shape[0] for _, shape in models.asked if shape[2] == WIDTHS[-1]) > 700
+    assert peak < 64 << 20  # together they are more than 700 * 48 * 2560 * 3 bytes
 
 
 @pytest.mark.parametrize("model", [DETECTOR, ORIENTER, RECOGNIZER])
