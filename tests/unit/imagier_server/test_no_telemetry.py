@@ -16,8 +16,7 @@ import pytest
 from imagier_server import no_telemetry
 from imagier_server.embedded import process
 
-MODEL = process.MODEL
-FOLDER = str(MODEL.parent)
+FOLDER = str(process.BACKEND)
 ON = {"ORT_DISABLE_TELEMETRY": "0", "HF_HUB_DISABLE_TELEMETRY": "0", "DISABLE_SAFETENSORS_CONVERSION": "0"}
 
 WAYS = {
@@ -25,12 +24,11 @@ WAYS = {
     "the exporter's libraries": "import imagier_server.export; import onnxruntime",
     # Triton's stub brings this module; only the annotations need it here.
     "a model instance": f"""
-import importlib.util, sys, types
+import sys, types
 fake = types.ModuleType("triton_python_backend_utils")
 sys.modules[fake.__name__] = fake
 sys.path.append({FOLDER!r})
-spec = importlib.util.spec_from_file_location("model", {str(MODEL)!r})
-spec.loader.exec_module(importlib.util.module_from_spec(spec))
+import sessions
 """,
     "an OpenVINO session": f"import sys; sys.path.append({FOLDER!r}); import openvino_session; import openvino",
     "the server's libraries": "import imagier_server, openvino; from openvino.tools.ovc import convert_model",

@@ -82,7 +82,7 @@ def test_every_string_is_used_and_every_used_one_is_there() -> None:
     chosen = re.findall(r'\? "((?:work|key)\.\w+)" : "((?:work|key)\.\w+)"', written)
     used |= {key for pair in chosen for key in pair} | {f"{key}.{form}" for key in counted for form in ("one", "other")}
     assert used <= strings("en").keys()
-    composed = ("error.", "examples.", "option.", "task.", "time.STAGE_", "call.", "picture.", "noscript")
+    composed = ("choice.", "error.", "examples.", "option.", "task.", "time.STAGE_", "call.", "picture.", "noscript")
     assert [key for key in strings("en").keys() - used if not key.startswith(composed)] == []
 
 
@@ -95,6 +95,18 @@ def test_every_option_that_the_page_shows_has_its_words() -> None:
     options = [f"{task}.{field.name}" for task in shown for field in codecs()[task].options.DESCRIPTOR.fields]
     assert for_programs < set(options)
     assert [key for key in options if (f"option.{key}" in strings("en")) is (key in for_programs)] == []
+
+
+def test_every_choice_that_the_page_offers_is_one_of_the_contract_and_has_its_words() -> None:
+    offered = re.findall(
+        r'"([\w.]+)": \[(.*?)\]', *re.findall(r"const CHOICES = (.*);", (FOLDER / "options.js").read_text("utf-8"))
+    )
+    assert offered
+    for key, names in offered:
+        task, option = key.split(".")
+        enum = codecs()[task].options.DESCRIPTOR.fields_by_name[option].enum_type
+        assert re.findall(r"\w+", names) == [value.name for value in enum.values if value.number]
+        assert {f"choice.{value.name}" for value in enum.values if value.number} <= strings("en").keys()
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
