@@ -23,6 +23,8 @@ from imagier_server.warm_up import WarmUp
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 1.0, 60.0
 SOUND_SECONDS = 30.0
 """Run time after which a restart is immediate."""
+TOGETHER_SECONDS = 0.25
+"""Within which a Triton ends whose model process was seen to end first."""
 RESTART_SECONDS = 300.0
 """A restart that takes longer counts as hung."""
 
@@ -118,7 +120,7 @@ class Supervisor:
             if not started.done():
                 started.set_result(None)
             try:
-                wrong = await first_of(_ended(triton), _lost(triton.pid, processes), self._liveness.fault(probed))
+                wrong = await first_of(_ended(triton), _lost(triton, processes), self._liveness.fault(probed))
             finally:
                 use(())
             triton.kill()  # at once: a hung process does not exit by itself, and callers wait for the restart
@@ -139,8 +141,16 @@ async def _ended(triton: EmbeddedTriton) -> tuple[str, RestartReason]:
     return "", RestartReason.ENDED
 
 
-async def _lost(pid: int, processes: Mapping[int, str]) -> tuple[str, RestartReason]:
-    loss = await model_processes.lost(pid, processes)
+async def _lost(triton: EmbeddedTriton, processes: Mapping[int, str]) -> tuple[str, RestartReason]:
+    loss = await model_processes.lost(triton.pid, processes)
+    try:
+        async with asyncio.timeout(TOGETHER_SECONDS):
+            await triton.wait()
+    except TimeoutError:
+        pass
+    else:
+        # The processes of a Triton that ends end with it: `_ended` says why.
+        await asyncio.get_running_loop().create_future()
     stopped = loss.end is model_processes.End.STOPPED
     if not loss.model:
         return "", RestartReason.STOPPED

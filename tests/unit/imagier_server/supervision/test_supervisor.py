@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from imagier_server.call import CallContext
-from imagier_server.embedded import EmbeddedError, EmbeddedTriton
+from imagier_server.embedded import EmbeddedError, EmbeddedTriton, model_processes
 from imagier_server.errors import ModelFailedError
 from imagier_server.messages import Tensors
 from imagier_server.metrics import Metrics
@@ -134,6 +134,26 @@ async def test_one_that_is_stopped_is_ended_and_started_again(b: Bench, monkeypa
     b.tritons[0].process.send_signal(signal.SIGSTOP)
     await b.until(lambda: len(b.tritons) == 2)
     assert b.restarts("stopped") == 1
+
+
+async def test_the_end_of_its_processes_is_a_tritons_own_if_it_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Bench()
+    ends, killed = asyncio.Event(), []
+
+    async def lost(pid: int, processes: Mapping[int, str]) -> model_processes.Loss:
+        await ends.wait()
+        if not killed:
+            killed.append(pid)
+            made.tritons[0].process.kill()
+            return model_processes.Loss("tagger", model_processes.End.ENDED)
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(model_processes, "lost", lost)
+    monkeypatch.setattr(supervisor, "TOGETHER_SECONDS", 20.0)
+    async with made.supervisor.running(made.use):
+        ends.set()
+        await made.until(lambda: len(made.tritons) == 2)
+    assert (made.restarts("ended"), made.restarts("process_ended")) == (1, 0)
 
 
 async def test_a_restart_that_fails_is_tried_again_for_as_long_as_it_takes(
