@@ -71,11 +71,15 @@ format: .venv/.dev ## formats the sources, and repairs what ruff can
 docs: .venv/.docs ## the documentation as a site, in .site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: .venv/.dev models ## pictures a second beside the ceiling of this machine; figures into benchmarks/results/
+bench: .venv/.bench models ## our server beside its ceiling and its peers, and a cluster by simulation; into docs/ (PEERS="--work tags": a part)
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/graphs.py
 	$(BIN)/python benchmarks/accelerators.py
 	$(BIN)/python benchmarks/memory.py $(addprefix --pictures ,$(SAMPLES))
+	$(BIN)/python benchmarks/peers.py $(PEERS)
+	$(BIN)/python benchmarks/scale.py --measure
+	$(BIN)/python benchmarks/figures.py
+	$(BIN)/python benchmarks/plots.py
 
 quality: .venv/.quality models ## tags, captions and text measured, into docs/quality.md (PICTURES=DIR labelled, CAPTIONS=DIR of Flickr8k, SAMPLES=DIR with text)
 	$(BIN)/python benchmarks/tags_quality.py $(addprefix --pictures ,$(PICTURES))
@@ -159,6 +163,10 @@ export FITS
 
 .venv/.quality: .venv/.dev
 	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev,quality]'
+	@touch $@
+
+.venv/.bench: .venv/.dev
+	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev,bench]'
 	@touch $@
 
 .venv/.docs: .venv/.dev
