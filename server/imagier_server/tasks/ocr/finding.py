@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from imagier_server.messages import Pixels
@@ -64,7 +62,7 @@ async def find(page: Pixels, effort: Effort, steps: Steps) -> Quads:
         quads = await steps.compute(Stage.PREPARE, join_boxes, first_quads, quads, max(first.scale))
     farther = await steps.compute(Stage.PREPARE, farther_view, page, first, quads)
     if farther is not None:
-        far = _boxes(page, farther, await _see(farther, steps))
+        far = await steps.compute(Stage.PREPARE, _boxes, page, farther, await _see(farther, steps))
         quads = await steps.compute(Stage.PREPARE, join_boxes, far, quads, max(farther.scale))
     return quads
 
@@ -78,15 +76,20 @@ async def _follow(page: Pixels, view: View, seen: Map, effort: Effort, steps: St
     if closer is None:
         return view, seen
     from_afar, seen = seen, await _see(closer, steps, seen)
+    prints = await steps.compute(Stage.PREPARE, _confirm, hints, view, from_afar, closer, seen)
+    if prints:
+        seen = await _see(await steps.compute(Stage.PREPARE, same_view, page, closer, prints), steps, seen)
+    return closer, seen
+
+
+def _confirm(hints: Hints, view: View, from_afar: Map, closer: View, seen: Map) -> list[Area]:
+    """Keep in `seen` the traces that were lost, and return the regions in `closer` whose samples are print."""
     keep_lost(from_afar, seen, hints.traces, [scaled(trace, view, closer) for trace in hints.traces])
-    prints = [
+    return [
         scaled(region, view, closer)
         for region, sample in zip(hints.regions, hints.samples, strict=True)
         if looks_like_print(seen, scaled(sample, view, closer))
     ]
-    if prints:
-        seen = await _see(await steps.compute(Stage.PREPARE, same_view, page, closer, prints), steps, seen)
-    return closer, seen
 
 
 def _details(page: Pixels, view: View, seen: Map) -> list[Area]:
@@ -97,7 +100,7 @@ async def _small_print(page: Pixels, view: View, seen: Map, quads: Quads, steps:
     """Look closer at boxes that are small print, if most are."""
     if not is_small_print(quads, view):
         return view, quads
-    areas: Sequence[Area] = around(quads, view.scale, view.width, view.height)
+    areas = await steps.compute(Stage.PREPARE, around, quads, view.scale, view.width, view.height)
     closer = await steps.compute(Stage.PREPARE, closer_view, page, view, areas)
     if closer is None:
         return view, quads
