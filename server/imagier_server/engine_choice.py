@@ -39,7 +39,7 @@ async def chosen_engines(
     """Keep the engines connected during the block. `headers` go along with each inference; `golden` answers by model."""
 
     def connect(address: str) -> TritonEngine:
-        return TritonEngine(address, models, metrics, headers, golden)
+        return TritonEngine(address, models, metrics, headers, golden, returns_ids=settings.engine == EMBEDDED)
 
     supervisor = _supervisor(settings, tuple(models), connect, metrics) if settings.engine == EMBEDDED else None
     # A picture has a few inferences in flight, all of which may be on the engine that dies.

@@ -205,10 +205,7 @@ class Quota(StrEnum):
 
 
 class QuotaError(ImagierError):
-    """A quota of the caller's key, or of all keys together, is used up for now.
-
-    `retry_after`: until there is room again.
-    """
+    """A quota of the caller's key, or of all keys together, is used up; `retry_after` is until there is room again."""
 
     code = Code.EXHAUSTED
     reason = "QUOTA_EXCEEDED"
@@ -246,6 +243,10 @@ class ModelFailedError(ModelUnavailableError):
     """The model fails every inference on one engine: its process died or hangs, or its GPU is in an error state."""
 
     retry_after = 2.0
+
+
+class OutOfStepError(ModelFailedError):
+    """Triton and a model's process are out of step: answers may be other requests' until Triton starts again."""
 
 
 class ModelNotInstalledError(ImagierError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from enum import StrEnum
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from imagier_server.call import CallContext, Lane, Transport
 from imagier_server.errors import DeadlineError, Full, ImagierError, MalformedRequestError
-from imagier_server.outcomes import CODES, ENGINE_CODES, FAILED, OK, OUTCOMES, Outcome
+from imagier_server.outcomes import CODES, ENGINE_CODES, FAILED, OK, OUTCOMES, Outcome, RestartReason
 from imagier_server.timings import SHARED, Stage, Timings
 
 # About a factor of two apart. The thresholds of the objectives in deploy/prometheus/ must be among them.
@@ -32,19 +31,6 @@ MAX_ENGINES = 64
 OTHER = "other"
 
 CGROUP = Path("/sys/fs/cgroup")
-
-
-class RestartReason(StrEnum):
-    """Why the embedded Triton was restarted: a fault of Triton itself or of one model."""
-
-    ENDED = "ended"
-    STOPPED = "stopped"
-    PROCESS_ENDED = "process_ended"
-    PROCESS_STOPPED = "process_stopped"
-    HUNG = "hung"
-    FAILING = "failing"
-    ERRING = "erring"
-    NOT_STARTED = "not_started"
 
 
 class Metrics:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How work ends, as the metrics say it: the values of the labels `code` and `outcome`."""
+"""How work and engines end, as the metrics say it: the values of the labels `code`, `outcome` and `reason`."""
 
 from __future__ import annotations
 
@@ -40,3 +40,17 @@ OUTCOMES: Mapping[str, Outcome] = {
     Code.DEADLINE: Outcome.SERVER_ERROR,
     Code.INTERNAL: Outcome.SERVER_ERROR,
 }
+
+
+class RestartReason(StrEnum):
+    """Why the embedded Triton was restarted: a fault of Triton itself or of one model."""
+
+    ENDED = "ended"
+    STOPPED = "stopped"
+    PROCESS_ENDED = "process_ended"
+    PROCESS_STOPPED = "process_stopped"
+    OUT_OF_STEP = "out_of_step"
+    HUNG = "hung"
+    FAILING = "failing"
+    ERRING = "erring"
+    NOT_STARTED = "not_started"

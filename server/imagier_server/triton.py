@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from imagier_server import request_ids
 from imagier_server.call import CallContext, Lane
 from imagier_server.errors import (
     DeadlineError,
@@ -22,6 +23,7 @@ from imagier_server.errors import (
     InternalError,
     ModelFailedError,
     ModelUnavailableError,
+    OutOfStepError,
     OverloadedError,
 )
 from imagier_server.golden import Golden
@@ -53,11 +55,10 @@ _CHANNEL_OPTIONS = (
 _CHECK_SECONDS = 2.0
 _GOLDEN_SECONDS = 10.0
 _AGAIN_SECONDS = 30.0  # before a model that drifts is asked its golden pairs again
-# Messages that mean a lost process or device rather than a faulty picture: the Python backend's about a dead or hanging process,
-# and those of ONNX Runtime and CUDA, which persist until a restart.
-_FAILED = re.compile(
-    r"stub process.* is not healthy|cu(da|dnn|blas|fft) ?(failure|error)|failed to allocate memory|out of memory"
-)
+# Messages that mean a lost process or device rather than a faulty picture: those of ONNX Runtime and CUDA, which persist until a
+# restart, and the Python backend's about a process that is dead, hangs, or did not run for a second (request_ids.py).
+_FAILED = re.compile(r"cu(da|dnn|blas|fft) ?(failure|error)|failed to allocate memory|out of memory")
+_OUT_OF_STEP = re.compile(r"stub process.* is not healthy|failed to obtain the health mutex")
 
 
 class TritonEngine:
@@ -65,6 +66,7 @@ class TritonEngine:
 
     `models` come from models.lock; `headers` are sent with each request. A model is ready when Triton has it loaded
     and warm, its config has the digest and recipe of models.lock, and it gives its `golden` answers, if there are any.
+    `returns_ids`: it is an embedded one, whose answers without their request's id are worth nothing (`request_ids`).
     """
 
     def __init__(
@@ -74,10 +76,13 @@ class TritonEngine:
         metrics: Metrics,
         headers: Callable[[], Headers] = tuple,
         golden: Mapping[str, Sequence[Golden]] = MappingProxyType({}),
+        *,
+        returns_ids: bool = False,
     ) -> None:
         self._models = models
         self._headers = headers
         self._golden = golden
+        self._returns_ids = returns_ids
         self._proven: set[str] = set()
         self._drifted: dict[str, float] = {}
         self._metrics = metrics
@@ -116,14 +121,14 @@ class TritonEngine:
             self._metrics.engine_requests.labels(model, code).inc()
             self._metrics.engine_attempts.labels(self._label, code).inc()
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
-        return read_outputs(response)
+        return self._read(request, response)
 
     async def probe(self, model: str, inputs: Tensors, seconds: float) -> None:
         """Run `model` ahead of queued bulk work to check that it answers. Raises as `infer`; counts only as a probe."""
         outcome = FAILED
         request = _request(model, inputs, Lane.INTERACTIVE, seconds)
         try:
-            read_outputs(await self._stub.ModelInfer(request, timeout=seconds))
+            self._read(request, await self._stub.ModelInfer(request, timeout=seconds))
             outcome = OK
         except grpc.aio.AioRpcError as error:
             raise _translate(error, model) from None
@@ -176,7 +181,7 @@ class TritonEngine:
         try:
             for golden in self._golden[model]:
                 request = _request(model, golden.inputs, Lane.INTERACTIVE, _GOLDEN_SECONDS)
-                outputs = read_outputs(await self._stub.ModelInfer(request, timeout=_GOLDEN_SECONDS))
+                outputs = self._read(request, await self._stub.ModelInfer(request, timeout=_GOLDEN_SECONDS))
                 if not golden.agrees(outputs):
                     raise InternalError
         except grpc.aio.AioRpcError as error:
@@ -195,16 +200,26 @@ class TritonEngine:
             log(logging.ERROR, "model refused: its answers are not those of its golden pairs", model=model)
         self._drifted[model] = now + _AGAIN_SECONDS
 
+    def _read(self, request: service_pb2.ModelInferRequest, response: service_pb2.ModelInferResponse) -> Tensors:
+        """Raises as `read_outputs`, and `OutOfStepError` for the answer to another request."""
+        names = (output.name for output in response.outputs)
+        named = zip(names, response.raw_output_contents, strict=False)  # `read_outputs` counts them
+        if self._returns_ids and request_ids.returned(named) != request.id:
+            raise _out_of_step(request.model_name)
+        return read_outputs(response)
+
 
 def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:
-    """Return the tensors by name. Raises `InternalError` if types, shapes and bytes do not match, and for NaN and infinities.
+    """Return the tensors by name.
 
-    Without the latter, a model that overflows (in half precision, say) would look like one that finds nothing.
+    Raises `InternalError` if types, shapes and bytes do not match, and for NaN and infinities: without the latter, a model that
+    overflows (in half precision, say) would look like one that finds nothing.
     """
     try:
         tensors = {
             output.name: np.frombuffer(raw, _DATATYPES[output.datatype]).reshape(tuple(output.shape))
             for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+            if output.name != request_ids.OUTPUT
         }
     except (KeyError, ValueError):
         log(logging.ERROR, "inference returned malformed tensors", model=response.model_name)
@@ -216,7 +231,7 @@ def read_outputs(response: service_pb2.ModelInferResponse) -> Tensors:
 
 
 def _request(model: str, inputs: Tensors, lane: Lane, seconds: float) -> service_pb2.ModelInferRequest:
-    request = service_pb2.ModelInferRequest(model_name=model)
+    request = service_pb2.ModelInferRequest(model_name=model, id=request_ids.new())
     request.parameters["priority"].uint64_param = lane.value
     # In microseconds: Triton's queue drops requests past their deadline.
     request.parameters["timeout"].int64_param = max(1, int(seconds * 1e6))
@@ -235,6 +250,10 @@ def _no_engine() -> EngineUnavailableError:
     return EngineUnavailableError("the inference engine does not answer")
 
 
+def _out_of_step(model: str) -> OutOfStepError:
+    return OutOfStepError(f"the model {model} is failing on this engine")
+
+
 def _translate(error: grpc.aio.AioRpcError, model: str) -> ImagierError:
     """Map Triton's status to our errors. Its UNAVAILABLE means three things, distinguished only by text (qa/L0_model_queue)."""
     status, details = error.code(), (error.details() or "").lower()
@@ -244,6 +263,8 @@ def _translate(error: grpc.aio.AioRpcError, model: str) -> ImagierError:
         return OverloadedError(f"the queue of the model {model} is full", Full.QUEUE)
     if status is grpc.StatusCode.NOT_FOUND or "not ready" in details or "unknown model" in details:
         return ModelUnavailableError(f"the model {model} is not ready")
+    if _OUT_OF_STEP.search(details):
+        return _out_of_step(model)
     if _FAILED.search(details):
         return ModelFailedError(f"the model {model} is failing on this engine")
     if status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import grpc
 import numpy as np
 import pytest
-from imagier_server import triton
+from imagier_server import request_ids, triton
 from imagier_server.errors import (
     DeadlineError,
     EngineUnavailableError,
@@ -17,12 +17,14 @@ from imagier_server.errors import (
     InternalError,
     ModelFailedError,
     ModelUnavailableError,
+    OutOfStepError,
     OverloadedError,
 )
 from imagier_server.metrics import Metrics
 from imagier_server.triton import TritonEngine
 from support.calls import call
 from support.fake_triton import FakeTriton, locked, never, refusing, response, serving
+from tritonclient.grpc import service_pb2
 
 PIXELS = {"pixels": np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)}
 MODELS = {role: locked(role) for role in ("tagger", "other")}
@@ -62,6 +64,33 @@ async def test_tensors_go_and_come_as_raw_bytes(fake: FakeTriton, engine: Triton
     )
     assert request.parameters["priority"].uint64_param == 1
     assert 0 < request.parameters["timeout"].int64_param <= 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("differences", "sound"),
+    [([0], True), ([0, 0], True), ([1], False), ([0, 1], False), ([], False), (None, False)],
+    ids=["its own", "of each row", "another's", "two", "no number", "none"],
+)
+async def test_an_embedded_tritons_answer_is_the_one_to_its_request(
+    fake: FakeTriton, differences: list[int] | None, sound: bool
+) -> None:
+    async def answer(request: service_pb2.ModelInferRequest, context: object) -> service_pb2.ModelInferResponse:
+        made = response(scores=np.float32([[0.5]]))
+        if differences is not None:
+            ids = np.array([int(request.id) ^ each for each in differences], np.uint64)
+            made.outputs.add(name=request_ids.OUTPUT, datatype="UINT64", shape=[len(ids), 1])
+            made.raw_output_contents.append(ids.tobytes())
+        return made
+
+    fake.behaviours["tagger"] = answer
+    async with serving(fake) as port:
+        embedded = TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics(), returns_ids=True)
+        if sound:
+            assert list(await infer(embedded)) == ["scores"]
+        else:
+            with pytest.raises(OutOfStepError):
+                await infer(embedded)
+        await embedded.close()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -19,7 +19,7 @@ from types import MappingProxyType
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from imagier_server import no_telemetry
+from imagier_server import no_telemetry, request_ids
 from imagier_server.embedded import model_processes
 from imagier_server.embedded.scratch import Scratch, scratch
 from imagier_server.embedded.triton_log import TritonLog, explain, failures, open_log, reason
@@ -27,6 +27,7 @@ from imagier_server.embedded.wheel import TRITON_VERSION, EmbeddedError, Wheel, 
 
 logger = logging.getLogger(__name__)
 
+CONFIG = "config.pbtxt"
 LAUNCHER = Path(__file__).with_name("launcher.py")
 BACKEND = Path(__file__).parent / "onnxruntime_backend"
 HOST = "127.0.0.1"
@@ -115,26 +116,28 @@ def compose(
     models: Sequence[str] | None,
     configs: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """Fill `folder` with links: `backends/` (Triton's and ours), the chosen `models/`, `lib/`. Returns the models' names."""
+    """Fill `folder` with links: `backends/` (Triton's and ours), the chosen `models/`, `lib/`. Returns the models' names.
+
+    Only a model's config.pbtxt is a file: its own, or the one in `configs`, with the output that returns the request's id.
+    """
     chosen = (
         sorted(path.parents[1].name for path in model_repository.glob("*/1/model.onnx"))
         if models is None
         else list(models)
     )
-    missing = [name for name in chosen if not (model_repository / name / "config.pbtxt").is_file()]
+    missing = [name for name in chosen if not (model_repository / name / CONFIG).is_file()]
     if missing or not chosen:
         raise EmbeddedError(
             f"No {', '.join(missing) or 'model'} in {model_repository}: run `imagier models install` first."
         )
-    links = {folder / "models" / name: (model_repository / name).resolve() for name in chosen if name not in configs}
-    for name in set(chosen) & configs.keys():
+    links: dict[Path, Path] = {}
+    for name in chosen:
         model = folder / "models" / name
         model.mkdir(parents=True)
-        (model / "config.pbtxt").write_text(configs[name], "utf-8")
+        config = configs.get(name) or (model_repository / name / CONFIG).read_text("utf-8")
+        (model / CONFIG).write_text(f"{config}\n{request_ids.CONFIG}\n", "utf-8")
         links |= {
-            model / part.name: part.resolve()
-            for part in (model_repository / name).iterdir()
-            if part.name != "config.pbtxt"
+            model / part.name: part.resolve() for part in (model_repository / name).iterdir() if part.name != CONFIG
         }
     # Triton refuses a linked library outside its backend's folder, so the folder itself is the link.
     links[folder / "backends" / "python"] = wheel.python_backend

@@ -19,11 +19,12 @@ from imagier_server.errors import (
     ImagierError,
     InternalError,
     ModelFailedError,
+    OutOfStepError,
     OverloadedError,
 )
 from imagier_server.logs import log
 from imagier_server.messages import Tensors
-from imagier_server.metrics import RestartReason
+from imagier_server.outcomes import RestartReason
 from imagier_server.warm_up import WarmUp
 
 T = TypeVar("T")
@@ -69,6 +70,8 @@ class Proof:
         self.failing = False
         self.suspect = asyncio.Event()
         """Set by an error that may be the model's own."""
+        self.out_of_step = asyncio.Event()
+        """Set by an error that only a restart mends."""
         self.patience = PATIENCE_SECONDS
         self._under_way: list[_Request] = []
 
@@ -79,6 +82,9 @@ class Proof:
         self._under_way.append(request)
         try:
             yield
+        except OutOfStepError:
+            self.out_of_step.set()
+            raise
         except (InternalError, ModelFailedError):
             self.suspect.set()
             raise
@@ -128,7 +134,11 @@ class Liveness:
     async def fault(self, engine: Engine) -> tuple[str, RestartReason]:
         """Probe the models until one fails; return it and the reason."""
         probed = {model: proof for model, proof in self._proofs.items() if proof.warm_up.sample}
-        return await first_of(self._stuck(), *(_failure(engine, model, proof) for model, proof in probed.items()))
+        return await first_of(
+            *(_out_of_step(model, proof) for model, proof in self._proofs.items()),
+            self._stuck(),
+            *(_failure(engine, model, proof) for model, proof in probed.items()),
+        )
 
     async def _stuck(self) -> tuple[str, RestartReason]:
         before: set[str] = set()
@@ -158,6 +168,12 @@ class WatchedEngine:
 
     async def close(self) -> None:
         await self._engine.close()
+
+
+async def _out_of_step(model: str, proof: Proof) -> tuple[str, RestartReason]:
+    """Wait for proof from a caller's inference. No probe is asked first: every answer until the restart may be a wrong one."""
+    await proof.out_of_step.wait()
+    return model, RestartReason.OUT_OF_STEP
 
 
 async def _failure(engine: Engine, model: str, proof: Proof) -> tuple[str, RestartReason]:
@@ -190,6 +206,8 @@ async def _probe(engine: Engine, model: str, proof: Proof, count: int) -> Restar
     errors = [each for each in results if isinstance(each, BaseException)]
     if unforeseen := [each for each in errors if not isinstance(each, ImagierError)]:
         raise unforeseen[0]
+    if any(isinstance(each, OutOfStepError) for each in errors):
+        return RestartReason.OUT_OF_STEP
     if any(isinstance(each, ModelFailedError) for each in errors):
         return RestartReason.FAILING
     if any(isinstance(each, InternalError) for each in errors):

@@ -16,7 +16,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from imagier_server import embedded
 from imagier_server.embedded import EmbeddedError, EmbeddedTriton, model_processes
 from imagier_server.logs import log
-from imagier_server.metrics import Metrics, RestartReason
+from imagier_server.metrics import Metrics
+from imagier_server.outcomes import RestartReason
 from imagier_server.supervision.liveness import Engine, Liveness, WatchedEngine, first_of
 from imagier_server.warm_up import WarmUp
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,13 @@ import pytest
 from imagier_server import embedded
 from imagier_server.embedded import process
 from imagier_server.embedded.scratch import SHARED_MEMORY
+from imagier_server.errors import EngineUnavailableError, OutOfStepError
+from imagier_server.metrics import Metrics
+from imagier_server.triton import TritonEngine
+from support.calls import call
 from support.real_server import Server, called
 from support.tiny_models import (
+    PATIENCE,
     POLICY,
     ROWS,
     add_one,
@@ -134,6 +140,32 @@ async def test_a_cancelled_request_is_not_run(tmp_path):
         await until(lambda: pending(engine) == 0)
         await infer(client, "slow", [0, 0, 0, 0])  # behind it, if it ran
         assert busy_seconds(instance) - before < 3 * cost
+
+
+async def test_no_other_requests_answer_passes_for_ones_own(tmp_path):
+    """A model's process that does not run for a while, amid a batch: Triton gives the batch up, and is out of step from then on."""
+    install(tmp_path, "slow", slow(at_least=1))
+    async with embedded.start(tmp_path) as engine:
+        client = TritonEngine(engine.grpc_address, {}, Metrics(), returns_ids=True)
+
+        async def answered(value: int) -> int:
+            """What the answer holds; 0 if the engine does not vouch for it."""
+            row = np.full((1, 4), value, np.uint8)
+            with suppress(OutOfStepError, EngineUnavailableError):
+                return int((await client.infer("slow", {"INPUT": row}, call(seconds=PATIENCE)))["OUTPUT"][0, 0])
+            return 0
+
+        assert [await answered(value) for value in (1, 2)] == [1, 2]
+        [_, instance] = tritons(engine.pid)
+        before = busy_seconds(instance)
+        given_up = asyncio.create_task(answered(100))
+        await until(lambda: busy_seconds(instance) > before + 0.1)
+        instance.suspend()
+        assert await given_up == 0
+        instance.resume()
+        assert [await answered(value) for value in (3, 4, 5)] == [0, 0, 0]
+        engine.kill()  # it may end by itself, or never
+        await client.close()
 
 
 async def test_only_the_models_named_are_loaded(repository):

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import shared_session  # beside this file
 import triton_python_backend_utils as pb_utils  # the stub brings it
 
+REQUEST_ID = "imagier_request_id"
+"""The output that returns the request's id: imagier_server/request_ids.py says why."""
 TAKEN_OVER = b"used_dltensor"
 rename = ctypes.pythonapi.PyCapsule_SetName
 rename.argtypes = (ctypes.py_object, ctypes.c_char_p)
@@ -46,7 +48,9 @@ class TritonPythonModel:
         # Triton is started in a folder that no other user can enter.
         self.session = shared_session.joined(device, Path.cwd(), opened)
         self.inputs = [tensor["name"] for tensor in config["input"]]
-        self.outputs = [tensor["name"] for tensor in config["output"]]
+        outputs = [tensor["name"] for tensor in config["output"]]
+        self.outputs = [name for name in outputs if name != REQUEST_ID]
+        self.returns_ids = REQUEST_ID in outputs
         self.batches = config["max_batch_size"] > 0
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
@@ -80,15 +84,24 @@ class TritonPythonModel:
         batch = feeds[0] if len(feeds) == 1 else [np.concatenate(rows) for rows in zip(*feeds, strict=True)]
         results = self.session.run(self.outputs, dict(zip(self.inputs, batch, strict=True)))
         if len(feeds) == 1:
-            return [self.response(results)]
+            return [self.response(requests[0], results)]
         ends = np.cumsum([len(feed[0]) for feed in feeds])
         if any(len(result) != ends[-1] for result in results):
             raise ValueError("the graph does not answer one row for each row it is given")
-        return [self.response(rows) for rows in zip(*(np.split(result, ends[:-1]) for result in results), strict=True)]
+        answers = zip(*(np.split(result, ends[:-1]) for result in results), strict=True)
+        return [self.response(request, rows) for request, rows in zip(requests, answers, strict=True)]
 
-    def response(self, results: Iterable[np.ndarray]) -> pb_utils.InferenceResponse:
+    def response(self, request: pb_utils.InferenceRequest, results: Sequence[np.ndarray]) -> pb_utils.InferenceResponse:
         tensors = [tensor(name, result) for name, result in zip(self.outputs, results, strict=True)]
+        if self.returns_ids:
+            shape = (len(results[0]), 1) if self.batches else (1,)
+            tensors.append(tensor(REQUEST_ID, np.full(shape, number(request.request_id()), np.uint64)))
         return pb_utils.InferenceResponse(tensors)
+
+
+def number(request_id: str) -> int:
+    """The gateway's ids are numbers; other clients may have ids of another kind, or none, and get 0."""
+    return int(request_id) if request_id.isdecimal() and int(request_id) < 1 << 64 else 0
 
 
 def tensor(name: str, values: np.ndarray) -> pb_utils.Tensor:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from imagier_server import no_telemetry
+from imagier_server import no_telemetry, request_ids
 from imagier_server.embedded import process
 from imagier_server.embedded.scratch import Scratch
 from imagier_server.embedded.wheel import EmbeddedError, Wheel
@@ -87,15 +87,16 @@ def test_all_models_are_those_with_a_config(repository, tmp_path):
 
 def test_only_the_models_named(repository, tmp_path):
     assert process.compose(tmp_path / "place", WHEEL, repository, ["tagger"]) == ["tagger"]
-    assert (tmp_path / "place" / "models" / "tagger").resolve() == repository / "tagger"
+    assert [path.name for path in (tmp_path / "place" / "models").iterdir()] == ["tagger"]
+    assert (tmp_path / "place" / "models" / "tagger" / "1").resolve() == repository / "tagger" / "1"
 
 
 def test_a_config_of_ours_takes_the_place_of_the_models_own(repository, tmp_path):
     place = tmp_path / "place"
     process.compose(place, WHEEL, repository, None, {"tagger": "quick", "unknown": "none"})
-    assert (place / "models" / "tagger" / "config.pbtxt").read_text("utf-8") == "quick"
+    assert (place / "models" / "tagger" / "config.pbtxt").read_text("utf-8") == f"quick\n{request_ids.CONFIG}\n"
     assert (place / "models" / "tagger" / "1").resolve() == repository / "tagger" / "1"
-    assert (place / "models" / "text_detector").resolve() == repository / "text_detector"
+    assert (place / "models" / "text_detector" / "config.pbtxt").read_text("utf-8") == f"\n{request_ids.CONFIG}\n"
     assert not (repository / "tagger" / "config.pbtxt").read_text("utf-8")
     assert not (place / "models" / "unknown").exists()
 

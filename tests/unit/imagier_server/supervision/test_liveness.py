@@ -10,9 +10,17 @@ from contextlib import asynccontextmanager, suppress
 import numpy as np
 import pytest
 from imagier_server.call import CallContext, Lane
-from imagier_server.errors import DeadlineError, Full, ImagierError, InternalError, ModelFailedError, OverloadedError
+from imagier_server.errors import (
+    DeadlineError,
+    Full,
+    ImagierError,
+    InternalError,
+    ModelFailedError,
+    OutOfStepError,
+    OverloadedError,
+)
 from imagier_server.messages import Tensors
-from imagier_server.metrics import RestartReason
+from imagier_server.outcomes import RestartReason
 from imagier_server.supervision import liveness
 from imagier_server.supervision.liveness import Liveness
 from imagier_server.warm_up import WarmUp
@@ -143,6 +151,23 @@ async def test_an_error_is_looked_into_at_once_and_at_every_instance(monkeypatch
             await b.infer()
         assert await b.found() == ("tagger", RestartReason.ERRING)
         assert len(b.engine.probes) == 4, "two instances, twice"
+
+
+async def test_a_model_out_of_step_is_asked_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "PROBE_SECONDS", 3600.0)
+    async with bench() as b:
+        await b.infer()
+        b.engine.fault = OutOfStepError("the model is failing on this engine")
+        with pytest.raises(OutOfStepError):
+            await b.infer()
+        assert await b.found() == ("tagger", RestartReason.OUT_OF_STEP)
+        assert not b.engine.probes
+
+
+async def test_a_probe_finds_a_model_out_of_step() -> None:
+    async with bench() as b:
+        b.engine.fault = OutOfStepError("the model is failing on this engine")
+        assert await b.found() == ("tagger", RestartReason.OUT_OF_STEP)
 
 
 async def test_an_error_of_the_picture_is_not_the_models(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ def resident_mib() -> float:
     return psutil.Process().memory_info().rss / 2**20
 
 
-def test_what_the_arena_holds_is_given_back(graph: Path) -> None:
+def given_back(graph: Path) -> float:
+    """MiB that a process gives back after a large run."""
     session = OnnxRuntimeSession(graph, {}, [CPU])
     session.run(["OUTPUT"], ONE)  # the arena never gives back its first block
     (answer,) = session.run(["OUTPUT"], MANY)
@@ -35,8 +38,15 @@ def test_what_the_arena_holds_is_given_back(graph: Path) -> None:
     del answer
     before = resident_mib()
     session.give_back(ONE)
-    assert before - resident_mib() > 60
+    after = resident_mib()
     assert session.run(["OUTPUT"], ONE)[0].tolist() == [[1, 1, 1, 1]]
+    return before - after
+
+
+def test_what_the_arena_holds_is_given_back(graph: Path) -> None:
+    # In a process of its own: what other tests have loaded and allocated decides where memory comes from.
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        assert process.submit(given_back, graph).result() > 60
 
 
 @pytest.mark.parametrize("config", [{}, {"parameters": {"enable_mem_arena": {"string_value": "0"}}}])
