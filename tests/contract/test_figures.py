@@ -238,3 +238,8 @@ def test_candidates() -> None:
         tried = [half["other words, other photographs"] for half in found["languages"][language]["halves"]]
         cells = (", ".join(f"{half[figure]:.2f}" for half in tried) for figure in ("precision", "recall"))
         assert f"| {name} | {' | '.join(cells)} |" in text
+
+
+def test_rows_of_a_batch() -> None:
+    cost = results("batch_rows")["cpu_ms_a_row"]["tagger 260x260x3"]
+    assert f"a row of 16 took the tagger {cost['16'] / cost['1']:.2f} times as long as a single one" in page("models")

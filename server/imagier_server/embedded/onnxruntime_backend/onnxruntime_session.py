@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 # ONNX Runtime checks this at import. The environment of an embedded Triton sets it too.
@@ -35,6 +36,7 @@ class OnnxRuntimeSession:
     def __init__(self, path: Path, config: dict[str, Any], chosen: Providers) -> None:
         options = session_options(config)
         self._session = ort.InferenceSession(path, options, providers=chosen)
+        self._rows = rows_per_run(config, options) if chosen == [CPU] else 0
         self._silently = silent()
         self._shrinking = None
         if options.enable_cpu_mem_arena and chosen == [CPU]:
@@ -43,8 +45,17 @@ class OnnxRuntimeSession:
 
     def run(self, outputs: Sequence[str], feeds: Feeds) -> list[npt.NDArray[Any]]:
         """The outputs named. Raises what ONNX Runtime raises."""
-        results: list[npt.NDArray[Any]] = self._session.run(outputs, feeds, self._silently)
-        return results
+        rows = len(next(iter(feeds.values())))
+        if not self._rows or rows <= self._rows:
+            results: list[npt.NDArray[Any]] = self._session.run(outputs, feeds, self._silently)
+            return results
+        parts = [
+            self._session.run(
+                outputs, {name: values[row : row + self._rows] for name, values in feeds.items()}, self._silently
+            )
+            for row in range(0, rows, self._rows)
+        ]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def give_back(self, smallest: Feeds) -> None:
         """Free what the arena holds and no run uses. ONNX Runtime does that at the end of a run only."""
@@ -75,6 +86,17 @@ def session_options(config: dict[str, Any]) -> ort.SessionOptions:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
+
+
+def rows_per_run(config: dict[str, Any], options: ort.SessionOptions) -> int:
+    """How many rows of a batch run at once, by the parameter of that name; 0: all of them.
+
+    On one thread the rows of a batch share nothing but the weights, and together they need more memory than a core's caches hold:
+    one after the other they take less time (benchmarks/batch_rows.py).
+    """
+    if options.intra_op_num_threads != 1 or config["max_batch_size"] <= 0:
+        return 0
+    return int(config.get("parameters", {}).get("rows_per_run", {"string_value": "0"})["string_value"])
 
 
 def is_true(text: str) -> bool:

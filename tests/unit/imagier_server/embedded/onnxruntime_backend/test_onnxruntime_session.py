@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort  # noqa: TID251
 import psutil
 import pytest
 from imagier_server.embedded.onnxruntime_backend.onnxruntime_session import CPU, OnnxRuntimeSession, providers
@@ -54,6 +55,28 @@ def test_without_a_warm_up_or_an_arena_there_is_nothing_to_do(graph: Path, confi
     session = OnnxRuntimeSession(graph, config, [CPU])
     session.give_back(ONE if config else {})
     assert session.run(["OUTPUT"], ONE)[0].tolist() == [[1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("threads", "rows", "runs"), [("1", "2", [2, 2, 1]), ("1", "5", [5]), ("1", "0", [5]), ("2", "2", [5])]
+)
+def test_a_batch_runs_in_parts_on_one_thread(
+    graph: Path, monkeypatch: pytest.MonkeyPatch, threads: str, rows: str, runs: list[int]
+) -> None:
+    parameters = {"intra_op_thread_count": {"string_value": threads}, "rows_per_run": {"string_value": rows}}
+    session = OnnxRuntimeSession(graph, {"max_batch_size": 16, "parameters": parameters}, [CPU])
+    ran: list[int] = []
+    run = ort.InferenceSession.run
+
+    def counted(self: ort.InferenceSession, outputs: Any, feeds: Any, *more: Any) -> Any:
+        ran.append(len(feeds["INPUT"]))
+        return run(self, outputs, feeds, *more)
+
+    monkeypatch.setattr(ort.InferenceSession, "run", counted)
+    five = np.arange(20, dtype=np.uint8).reshape(5, 4)
+    (answer,) = session.run(["OUTPUT"], {"INPUT": five})
+    assert (answer == five + 1).all()
+    assert ran == runs
 
 
 def test_a_cpus_instance_runs_on_the_cpu() -> None:
