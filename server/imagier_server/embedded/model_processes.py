@@ -70,10 +70,15 @@ async def lost(triton: int, processes: Mapping[int, str]) -> Loss:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     return await asyncio.shield(ended)
-            stopped = {pid for pid in (triton, *processes) if _is(pid, STOPPED_STATES)}
-            for pid in sorted(stopped & before):
+            now = {pid for pid in (triton, *processes) if _is(pid, STOPPED_STATES)}
+            for pid in sorted(now & before):
                 return Loss(processes.get(pid, ""), End.STOPPED)
-            before = stopped
+            before = now
+
+
+def stopped(processes: Mapping[int, str], model: str) -> bool:
+    """Whether a process of the model is stopped (SIGSTOP) now."""
+    return any(_is(pid, STOPPED_STATES) for pid, its in processes.items() if its == model)
 
 
 def stuck(triton: int) -> set[int]:

@@ -121,11 +121,13 @@ class Supervisor:
             if not started.done():
                 started.set_result(None)
             try:
-                wrong = await first_of(_ended(triton), _lost(triton, processes), self._liveness.fault(probed))
+                model, reason = await first_of(_ended(triton), _lost(triton, processes), self._liveness.fault(probed))
             finally:
                 use(())
+            if reason is RestartReason.OUT_OF_STEP and model_processes.stopped(processes, model):
+                reason = RestartReason.PROCESS_STOPPED  # which Triton noticed first
             triton.kill()  # at once: a hung process does not exit by itself, and callers wait for the restart
-            return wrong
+            return model, reason
 
 
 def backoff_seconds(in_a_row: int) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from imagier_server.embedded import model_processes
-from imagier_server.embedded.model_processes import End, Loss, find, lost, stuck
+from imagier_server.embedded.model_processes import End, Loss, find, lost, stopped, stuck
 
 
 @pytest.fixture
@@ -89,3 +89,10 @@ def test_those_that_hold_up_a_start(instances: list[subprocess.Popen[bytes]]) ->
     os.waitid(os.P_PID, instances[1].pid, os.WEXITED | os.WNOWAIT)
     os.waitid(os.P_PID, instances[0].pid, os.WSTOPPED | os.WNOWAIT)
     assert stuck(os.getpid()) == {instances[0].pid, instances[1].pid}
+
+
+def test_which_model_has_a_stopped_process(instances: list[subprocess.Popen[bytes]]) -> None:
+    found = find(os.getpid())
+    instances[1].send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, instances[1].pid, os.WSTOPPED | os.WNOWAIT)
+    assert {model: stopped(found, model) for model in ("tagger", "captioner")} == {"tagger": True, "captioner": False}
