@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class OnnxRuntimeSession:
         options = session_options(config)
         self._session = ort.InferenceSession(path, options, providers=chosen)
         self._rows = rows_per_run(config, options) if chosen == [CPU] else 0
+        # Shared by the instances, so that one with a full batch uses the core of another that has nothing to do.
+        self._workers = ThreadPoolExecutor(instances(config)) if self._rows else None
         self._silently = silent()
         self._shrinking = None
         if options.enable_cpu_mem_arena and chosen == [CPU]:
@@ -46,16 +49,17 @@ class OnnxRuntimeSession:
     def run(self, outputs: Sequence[str], feeds: Feeds) -> list[npt.NDArray[Any]]:
         """The outputs named. Raises what ONNX Runtime raises."""
         rows = len(next(iter(feeds.values())))
-        if not self._rows or rows <= self._rows:
+        if not self._workers or rows <= self._rows:
             results: list[npt.NDArray[Any]] = self._session.run(outputs, feeds, self._silently)
             return results
-        parts = [
-            self._session.run(
-                outputs, {name: values[row : row + self._rows] for name, values in feeds.items()}, self._silently
-            )
-            for row in range(0, rows, self._rows)
-        ]
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+        def part(row: int) -> list[npt.NDArray[Any]]:
+            some = {name: values[row : row + self._rows] for name, values in feeds.items()}
+            found: list[npt.NDArray[Any]] = self._session.run(outputs, some, self._silently)
+            return found
+
+        parts = self._workers.map(part, range(0, rows, self._rows))
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def give_back(self, smallest: Feeds) -> None:
         """Free what the arena holds and no run uses. ONNX Runtime does that at the end of a run only."""
@@ -97,6 +101,11 @@ def rows_per_run(config: dict[str, Any], options: ort.SessionOptions) -> int:
     if options.intra_op_num_threads != 1 or config["max_batch_size"] <= 0:
         return 0
     return int(config.get("parameters", {}).get("rows_per_run", {"string_value": "0"})["string_value"])
+
+
+def instances(config: dict[str, Any]) -> int:
+    """How many instances of the model there are."""
+    return sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
 
 
 def is_true(text: str) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -76,8 +77,37 @@ def test_a_batch_runs_in_parts_on_one_thread(
     five = np.arange(20, dtype=np.uint8).reshape(5, 4)
     (answer,) = session.run(["OUTPUT"], {"INPUT": five})
     assert (answer == five + 1).all()
-    assert ran == runs
+    assert sorted(ran) == sorted(runs)
 
 
 def test_a_cpus_instance_runs_on_the_cpu() -> None:
     assert providers({"model_instance_kind": "CPU", "model_instance_device_id": "0"}) == [CPU]
+
+
+def test_a_batch_takes_the_cores_of_all_instances(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = {"intra_op_thread_count": {"string_value": "1"}, "rows_per_run": {"string_value": "1"}}
+    config = {"max_batch_size": 16, "instance_group": [{"count": 3}], "parameters": parameters}
+    session = OnnxRuntimeSession(graph, config, [CPU])
+    together = threading.Barrier(3, timeout=60)
+    run = ort.InferenceSession.run
+
+    def waits(self: ort.InferenceSession, *arguments: Any) -> Any:
+        together.wait()
+        return run(self, *arguments)
+
+    monkeypatch.setattr(ort.InferenceSession, "run", waits)
+    six = np.arange(24, dtype=np.uint8).reshape(6, 4)
+    (answer,) = session.run(["OUTPUT"], {"INPUT": six})
+    assert (answer == six + 1).all()
+
+
+def test_a_part_that_fails_fails_the_batch(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = {"intra_op_thread_count": {"string_value": "1"}, "rows_per_run": {"string_value": "1"}}
+    session = OnnxRuntimeSession(graph, {"max_batch_size": 16, "parameters": parameters}, [CPU])
+
+    def fails(*_: Any) -> Any:
+        raise ValueError
+
+    monkeypatch.setattr(ort.InferenceSession, "run", fails)
+    with pytest.raises(ValueError, match=r"^$"):
+        session.run(["OUTPUT"], {"INPUT": np.zeros((3, 4), np.uint8)})
