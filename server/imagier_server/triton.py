@@ -108,10 +108,14 @@ class TritonEngine:
         try:
             with self._metrics.engine_in_flight.labels(self._label).track_inprogress():
                 response = await self._stub.ModelInfer(request, timeout=seconds, metadata=self._headers())
+            outputs = self._read(request, response)
         except grpc.aio.AioRpcError as error:
             failure = _translate(error, model)
             code = failure.code.value
             raise failure from None  # Triton's text may hold what callers must not see
+        except ImagierError as error:
+            code = error.code.value
+            raise
         except asyncio.CancelledError:
             code = "cancelled"
             if _cancelled_from_outside():
@@ -121,7 +125,7 @@ class TritonEngine:
             self._metrics.engine_requests.labels(model, code).inc()
             self._metrics.engine_attempts.labels(self._label, code).inc()
         self._metrics.engine_rows.labels(model).observe(next(iter(inputs.values())).shape[0])
-        return self._read(request, response)
+        return outputs
 
     async def probe(self, model: str, inputs: Tensors, seconds: float) -> None:
         """Run `model` ahead of queued bulk work to check that it answers. Raises as `infer`; counts only as a probe."""
@@ -188,6 +192,8 @@ class TritonEngine:
             if error.code() not in _DRIFTED:
                 return False  # busy, or away: asked again at the next check
             self._drifts(model, now)
+        except OutOfStepError:
+            return False
         except InternalError:
             self._drifts(model, now)
         else:

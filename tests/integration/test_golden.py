@@ -31,9 +31,9 @@ def fake() -> FakeTriton:
     return FakeTriton(dict(MODELS), loaded=set(MODELS))
 
 
-async def checks(fake: FakeTriton, count: int = 1) -> list[bool]:
+async def checks(fake: FakeTriton, count: int = 1, *, returns_ids: bool = False) -> list[bool]:
     async with serving(fake) as port:
-        engine = TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics(), golden=GOLDEN)
+        engine = TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics(), golden=GOLDEN, returns_ids=returns_ids)
         found = [await engine.check() for _ in range(count)]
         await engine.close()
     assert all(each["other"] for each in found)
@@ -60,6 +60,12 @@ async def test_a_model_that_drifts_is_not_and_is_told_of_once(
 async def test_a_model_that_takes_no_such_input_is_not_ready(fake: FakeTriton) -> None:
     fake.behaviours["text_embedder"] = refusing(grpc.StatusCode.INVALID_ARGUMENT, "unexpected shape")
     assert await checks(fake, 2) == [False] * 2
+
+
+async def test_golden_answers_to_another_request_prove_nothing(fake: FakeTriton) -> None:
+    fake.behaviours["text_embedder"] = answering([0.6, 0.8])  # without the request's id
+    assert await checks(fake, 2, returns_ids=True) == [False] * 2
+    assert len(fake.requests) == 2, "asked again at the next check"
 
 
 async def test_a_busy_model_is_asked_again_at_the_next_check(fake: FakeTriton) -> None:

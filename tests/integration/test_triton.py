@@ -83,14 +83,17 @@ async def test_an_embedded_tritons_answer_is_the_one_to_its_request(
         return made
 
     fake.behaviours["tagger"] = answer
+    metrics = Metrics()
     async with serving(fake) as port:
-        embedded = TritonEngine(f"127.0.0.1:{port}", MODELS, Metrics(), returns_ids=True)
+        embedded = TritonEngine(f"127.0.0.1:{port}", MODELS, metrics, returns_ids=True)
         if sound:
             assert list(await infer(embedded)) == ["scores"]
         else:
             with pytest.raises(OutOfStepError):
                 await infer(embedded)
         await embedded.close()
+    code = "ok" if sound else "unavailable"
+    assert metrics.registry.get_sample_value("imagier_engine_requests_total", {"model": "tagger", "code": code}) == 1
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

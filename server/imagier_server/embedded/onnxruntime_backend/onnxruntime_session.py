@@ -34,12 +34,12 @@ GRAPH_LEVELS = {
 class OnnxRuntimeSession:
     """A graph for several threads at a time."""
 
-    def __init__(self, path: Path, config: dict[str, Any], chosen: Providers) -> None:
+    def __init__(self, path: Path, config: dict[str, Any], chosen: Providers, instances: int = 1) -> None:
         options = session_options(config)
         self._session = ort.InferenceSession(path, options, providers=chosen)
         self._rows = rows_per_run(config, options) if chosen == [CPU] else 0
         # Shared by the instances, so that one with a full batch uses the core of another that has nothing to do.
-        self._workers = ThreadPoolExecutor(instances(config)) if self._rows else None
+        self._workers = ThreadPoolExecutor(instances) if self._rows else None
         self._silently = silent()
         self._shrinking = None
         if options.enable_cpu_mem_arena and chosen == [CPU]:
@@ -101,11 +101,6 @@ def rows_per_run(config: dict[str, Any], options: ort.SessionOptions) -> int:
     if options.intra_op_num_threads != 1 or config["max_batch_size"] <= 0:
         return 0
     return int(config.get("parameters", {}).get("rows_per_run", {"string_value": "0"})["string_value"])
-
-
-def instances(config: dict[str, Any]) -> int:
-    """How many instances of the model there are."""
-    return sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
 
 
 def is_true(text: str) -> bool:

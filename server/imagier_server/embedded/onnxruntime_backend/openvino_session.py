@@ -69,7 +69,7 @@ class OpenVinoSession:
         """Nothing: OpenVINO has no means for that."""
 
 
-def accelerated(path: Path, config: Mapping[str, Any]) -> OpenVinoSession | None:
+def accelerated(path: Path, config: Mapping[str, Any], instances: int = 1) -> OpenVinoSession | None:
     """The session that `config`, as Triton hands it on, asks for; None if it names no accelerator.
 
     Raises ValueError for another accelerator than OpenVINO, in the native backend's words, and as OpenVinoSession does.
@@ -81,6 +81,5 @@ def accelerated(path: Path, config: Mapping[str, Any]) -> OpenVinoSession | None
     if not named:
         return None
     threads = config.get("parameters", {}).get("intra_op_thread_count", {"string_value": "0"})["string_value"]
-    instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
     precision = named[-1].get("parameters", {}).get("precision", "FP32")
     return OpenVinoSession(path, int(threads), precision, instances)

@@ -24,8 +24,14 @@ Feeds = Mapping[str, npt.NDArray[Any]]
 def opened(path: Path, config: dict[str, Any], args: dict[str, str]) -> Session:
     """Open the graph at `path` for the instances of the kind that Triton describes in `args`."""
     chosen = onnxruntime_session.providers(args)
-    accelerated = openvino_session.accelerated(path, config) if chosen == [onnxruntime_session.CPU] else None
-    return Session(accelerated or OnnxRuntimeSession(path, config, chosen), smallest_warm_up(config))
+    count = instances(config)
+    accelerated = openvino_session.accelerated(path, config, count) if chosen == [onnxruntime_session.CPU] else None
+    return Session(accelerated or OnnxRuntimeSession(path, config, chosen, count), smallest_warm_up(config))
+
+
+def instances(config: dict[str, Any]) -> int:
+    """How many instances of the model share the session."""
+    return sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
 
 
 class Session:

@@ -86,8 +86,7 @@ def test_a_cpus_instance_runs_on_the_cpu() -> None:
 
 def test_a_batch_takes_the_cores_of_all_instances(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = {"intra_op_thread_count": {"string_value": "1"}, "rows_per_run": {"string_value": "1"}}
-    config = {"max_batch_size": 16, "instance_group": [{"count": 3}], "parameters": parameters}
-    session = OnnxRuntimeSession(graph, config, [CPU])
+    session = OnnxRuntimeSession(graph, {"max_batch_size": 16, "parameters": parameters}, [CPU], instances=3)
     together = threading.Barrier(3, timeout=60)
     run = ort.InferenceSession.run
 

@@ -43,6 +43,11 @@ def test_the_smallest_warm_up_is_found(
     assert not found["x"].any()
 
 
+@pytest.mark.parametrize(("groups", "count"), [([], 1), ([{"count": 2}], 2), ([{"count": 2}, {"kind": "KIND_CPU"}], 3)])
+def test_all_instances_share_it(sessions: ModuleType, groups: list[dict[str, Any]], count: int) -> None:
+    assert sessions.instances({"instance_group": groups}) == count
+
+
 def test_a_config_may_warm_nothing_up(sessions: ModuleType) -> None:
     assert sessions.smallest_warm_up({"max_batch_size": 1}) == {}
 
