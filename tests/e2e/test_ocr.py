@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
+
 import numpy as np
 import pytest
 import samples
@@ -47,6 +49,17 @@ def test_a_turned_page_reads_as_the_upright_one(stub: Stub, degrees: float) -> N
     assert tuple(line.text for line in found.lines) == LINES
     assert found.text == "\n".join(LINES)
     assert [word.text for word in found.lines[1].words] == ["Closed", "on", "Mondays"]
+
+
+def test_ink_fainter_than_the_grain_is_read(stub: Stub) -> None:
+    """No line is lost, as one or two are of the same page without `bring_out`; single letters may be wrong."""
+    worn = np.asarray(LIST, np.float64) * (30 / 255) + 225
+    worn += np.random.default_rng(5).normal(0, 20, (*worn.shape[:2], 1))
+    found = read(stub, Image.fromarray(np.clip(worn, 0, 255).astype(np.uint8))).lines
+    assert len(found) == len(LINES)
+    for row, (line, written) in enumerate(zip(found, LINES, strict=True)):
+        assert SequenceMatcher(None, line.text, written).ratio() > 0.6
+        assert abs(line.polygon[0].y - 60 - 90 * row) < 20
 
 
 def test_a_page_whose_orientation_lies_is_read_as_well(stub: Stub) -> None:

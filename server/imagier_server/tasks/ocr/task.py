@@ -14,8 +14,9 @@ import numpy as np
 
 from imagier_server.errors import InvalidRequestError
 from imagier_server.messages import Picture, Pixels, Tensors
-from imagier_server.tasks.ocr.boxes import MAX_LINES
+from imagier_server.tasks.ocr.boxes import MAX_LINES, Quads
 from imagier_server.tasks.ocr.directions import first_ways, other_ways, reading_quads
+from imagier_server.tasks.ocr.faint import bring_out
 from imagier_server.tasks.ocr.finding import DETECTOR, find
 from imagier_server.tasks.ocr.lines import (
     HEIGHT,
@@ -40,7 +41,7 @@ from imagier_server.tasks.ocr.reading_order import Corners, reading_order
 from imagier_server.tasks.ocr.recognizers import RECOGNIZER, Recognizer
 from imagier_server.tasks.ocr.recognizers import load as load_recognizers
 from imagier_server.tasks.ocr.requests import infer_all
-from imagier_server.tasks.ocr.values import OcrOptions, Point, Polygon, Text, TextLine, TextWord
+from imagier_server.tasks.ocr.values import Effort, OcrOptions, Point, Polygon, Text, TextLine, TextWord
 from imagier_server.tasks.options import Option, check
 from imagier_server.tasks.task import LimitInfo, Steps
 from imagier_server.timings import Stage
@@ -134,8 +135,7 @@ class OcrTask:
     async def run(self, picture: Picture, options: OcrOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
         """Find lines, orient them, read them. A model reads all its languages at once."""
         assert options.effort, "checked"
-        page = picture.pixels
-        quads = await find(page, options.effort, steps)
+        page, quads = await self._find(picture.pixels, options.effort, steps)
         quads = await steps.compute(Stage.PREPARE, reading_quads, quads)
         lines = [Line(number, quad) for number, quad in enumerate(quads)]
         if not lines:
@@ -153,6 +153,13 @@ class OcrTask:
             made_sense = sum(each.confidence >= DOUBTFUL for each in again)
             further = further[FURTHER:] if made_sense >= WORTHWHILE * len(again) else []
         return await steps.compute(Stage.FINISH, finish, picture, readings, options)
+
+    async def _find(self, page: Pixels, effort: Effort, steps: Steps) -> tuple[Pixels, Quads]:
+        """Find boxes, in the pixels of `page`, and what to read them from: the page, unless its text is faint."""
+        faint = await steps.compute(Stage.PREPARE, bring_out, page) if effort is not Effort.FAST else None
+        if faint is None:
+            return page, await find(page, effort, steps)
+        return faint.to_read, await find(faint.to_find, effort, steps) / np.float32(faint.scale)
 
     async def _read(self, page: Pixels, lines: Sequence[Line], steps: Steps, recognizer: Recognizer) -> list[Reading]:
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
