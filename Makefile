@@ -73,6 +73,7 @@ docs: .venv/.docs ## the documentation as a site, in .site/; a broken link is an
 
 bench: .venv/.bench models ## our server beside its ceiling and its peers, and a cluster by simulation; into docs/ (PEERS="--work tags": a part)
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/way.py
 	$(BIN)/python benchmarks/graphs.py
 	$(BIN)/python benchmarks/accelerators.py
 	$(BIN)/python benchmarks/memory.py $(addprefix --pictures ,$(SAMPLES))

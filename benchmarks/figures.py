@@ -177,8 +177,26 @@ def throughput() -> str:
     return (RESULTS / "throughput.md").read_text("utf-8").rstrip()
 
 
+def way() -> str:
+    """Where the CPU time of a tagged picture goes, without and with a server."""
+    found = results("way")
+    if not found:
+        return NOT_MEASURED
+    bare, served = found["bare_ms"], found["served_ms"]
+    pairs = {
+        "decoding": (bare["decode"], "decoders", served["decoders"]),
+        "the model": (bare["prepare"] + bare["run"], "model's processes", served["model's processes"]),
+        "tags of its scores": (bare["finish"], "gateway's other threads", served["gateway's other threads"]),
+    }
+    rows = [[step, f"{alone:.1f}", name, f"{ours:.1f}"] for step, (alone, name, ours) in pairs.items()]
+    rows += [["", "", name, f"{served[name]:.1f}"] for name in ("event loop", "Triton", "caller")]
+    rows.append(["**sum**", f"{sum(bare.values()):.1f}", "", f"{sum(served.values()):.1f}"])
+    return table(["bare", "CPU ms", "served", "CPU ms"], rows)
+
+
 TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
     "throughput": ("performance", throughput),
+    "way": ("performance", way),
     "peers": ("performance", peers),
     "validation": ("scale", validation),
     "library": ("scale", library),

@@ -2,8 +2,9 @@
 """What a server with a real Triton does with more than it can: a burst, three times its capacity, and callers who come back.
 
 The peak is the best rate of closed loops. Three times as many calls then arrive at random (Poisson) whether or not others have been
-answered. The callers run on the same cores and take part of them. In the burst all calls begin at once, on many connections: also
-against a server that charges, whose ledger must add up afterwards.
+answered. First server and callers have cores of their own, then all cores together, of which the callers of refused calls take a
+part that those of the peak leave to the server. In the burst all calls begin at once, on many connections: also against a server
+that charges, whose ledger must add up afterwards.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import sys
 import time
@@ -40,6 +42,10 @@ Ask = Callable[[annotator_pb2.AnnotateRequest], Awaitable[annotator_pb2.Annotate
 """Asks on one connection."""
 PHOTOGRAPH, SMALL = 512, 64
 """Pixels of the longer side."""
+SETTLED = 6.0
+"""Seconds until the server is full and its rates are steady."""
+LEVELS = (8, 16, 32)
+"""Calls in flight, of which the best rate is the peak."""
 
 
 @dataclass
@@ -104,34 +110,40 @@ async def connections(address: str, count: int, key: str = "") -> AsyncIterator[
         yield [partial(stub.Annotate, metadata=metadata, timeout=120) for stub in stubs]
 
 
-async def closed(ask: Ask, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> float:
-    """Pictures a second with so many always in flight."""
+async def closed(asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> float:
+    """Pictures a second with so many always in flight, spread over the connections: each has its share."""
     answers, until = Answers(), time.perf_counter() + seconds
 
-    async def caller() -> None:
+    async def caller(ask: Ask) -> None:
         while time.perf_counter() < until:
             await call(ask, request, answers)
 
     began = time.perf_counter()
-    await asyncio.gather(*(caller() for _ in range(in_flight)))
+    await asyncio.gather(*(caller(asks[each % len(asks)]) for each in range(in_flight)))
     return len(answers.seconds) / (time.perf_counter() - began)
 
 
 async def arriving(
     asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, per_second: float, seconds: float
 ) -> tuple[Answers, float, float]:
-    """Calls that begin at random; the answers, the rate of arrivals, and of answers while calls arrived."""
+    """Calls that begin at random; the answers, the rate of arrivals, and of answers while calls arrived.
+
+    The rates are those of `seconds` after `SETTLED`: at first the server fills, and reads pictures that it answers later.
+    """
     answers, calls = Answers(), []
-    began = time.perf_counter()
-    due = began
-    while (now := time.perf_counter()) < began + seconds:
+    due = began = time.perf_counter()
+    before: tuple[float, int, int] | None = None
+    while (now := time.perf_counter()) < began + SETTLED + seconds:
+        if before is None and now >= began + SETTLED:
+            before = now, len(calls), len(answers.seconds)
         while due <= now:
             calls.append(asyncio.create_task(call(random.choice(asks), request, answers)))
             due += random.expovariate(per_second)
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-    took, answered = time.perf_counter() - began, len(answers.seconds)
+    assert before, "arrivals are frequent"
+    took, arrived, answered = now - before[0], len(calls) - before[1], len(answers.seconds) - before[2]
     await asyncio.gather(*calls)
-    return answers, len(calls) / took, answered / took
+    return answers, arrived / took, answered / took
 
 
 async def peak_memory(process: psutil.Process, ended: asyncio.Event) -> int:
@@ -209,6 +221,48 @@ def loaded(answers: Answers, arrivals: float, served: float, peak: float, in_fli
     }
 
 
+def own_seconds(process: psutil.Process) -> float:
+    """CPU seconds of the process so far, without its children."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def pin(cores: Sequence[int]) -> None:
+    """Run this process on these cores, and what it starts from now on."""
+    for thread in psutil.Process().threads():
+        os.sched_setaffinity(thread.id, cores)
+
+
+async def three_times(
+    repository: Path, request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float, apart: bool
+) -> dict[str, object]:
+    """The peak, and three times that; with cores of their own for server and callers (`apart`), half of all for each."""
+    cores = sorted(os.sched_getaffinity(0))
+    half = len(cores) // 2
+    async with AsyncExitStack() as stack:
+        stack.callback(pin, cores)
+        pin(cores[:half] if apart else cores)
+        engine = await stack.enter_async_context(triton(repository))
+        limit = ["--in-flight", str(in_flight)]
+        address, process = await stack.enter_async_context(gateway(repository, engine.grpc_address, limit))
+        pin(cores[half:] if apart else cores)
+        async with connections(address, 8) as asks:
+            await closed(asks, request, 8, 3.0)
+            idle = own_seconds(process)
+            peaks = [await closed(asks, request, each, seconds / 2) for each in LEVELS]
+            before = own_seconds(process)
+            answers, arrivals, served = await arriving(asks, request, 3 * max(peaks), seconds)
+            spent = own_seconds(process) - before
+            again = [await closed(asks, request, each, seconds / 2) for each in LEVELS]
+    one = (before - idle) / (sum(peaks) * seconds / 2)
+    return {
+        "peaks_per_second": [round(peak, 1) for peak in (*peaks, *again)],
+        "gateway_ms_of_an_answer": round(one * 1e3, 2),
+        "gateway_ms_of_a_refusal": round((spent - len(answers.seconds) * one) / len(answers.delays) * 1e3, 2),
+        **loaded(answers, arrivals, served, max(peaks), in_flight),
+    }
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repository", type=Path, default=ROOT / "model_repository")
@@ -216,24 +270,26 @@ async def main() -> None:
     parser.add_argument("--calls", type=int, default=10_000, help="calls of the burst")
     parser.add_argument("--connections", type=int, default=200)
     parser.add_argument("--in-flight", type=int, default=64)
+    parser.add_argument("--only-three-times", action="store_true", help="no bursts; nothing is kept")
     parser.add_argument("--write", action="store_true", help="keep the results in benchmarks/results/")
     arguments = parser.parse_args()
 
     photograph = annotator_pb2.AnnotateRequest(image=pictures.small(PHOTOGRAPH), tags=tags_pb2.TagsOptions())
     small = annotator_pb2.AnnotateRequest(image=pictures.small(SMALL), tags=tags_pb2.TagsOptions())
     record: dict[str, object] = {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
+    for name, apart in (("three_times_apart", True), ("three_times", False)):
+        if apart and len(os.sched_getaffinity(0)) < 2:
+            continue
+        record[name] = await three_times(
+            arguments.repository, photograph, arguments.in_flight, arguments.seconds, apart
+        )
+        print(name, json.dumps(record[name]))
+    if arguments.only_three_times:
+        return
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(triton(arguments.repository))
         limit = ["--in-flight", str(arguments.in_flight)]
         address, process = await stack.enter_async_context(gateway(arguments.repository, engine.grpc_address, limit))
-        async with connections(address, 8) as asks:
-            await closed(asks[0], photograph, 8, 3.0)
-            peaks = [await closed(asks[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
-            answers, arrivals, served = await arriving(asks, photograph, 3 * max(peaks), arguments.seconds)
-            peaks += [await closed(asks[0], photograph, each, arguments.seconds / 2) for each in (8, 16, 32)]
-            record["peaks_per_second"] = [round(peak, 1) for peak in peaks]
-            record["three_times"] = loaded(answers, arrivals, served, max(peaks[:3]), arguments.in_flight)
-            print("three times", json.dumps(record["three_times"]))
         async with connections(address, arguments.connections) as asks:
             record["burst"] = await burst(asks, small, arguments.calls, process)
             print("burst", json.dumps(record["burst"]))
