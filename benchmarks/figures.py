@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 OURS = {"imagier", "one request"}
 NOT_MEASURED = "Not measured yet."
+RATIO = "of RapidOCR's"
 PARTS = {
     "tags": "Tags of a 3-megapixel JPEG",
     "latency": "The same, arriving at random",
@@ -188,15 +189,39 @@ def way() -> str:
         "the model": (bare["prepare"] + bare["run"], "model's processes", served["model's processes"]),
         "tags of its scores": (bare["finish"], "gateway's other threads", served["gateway's other threads"]),
     }
-    rows = [[step, f"{alone:.1f}", name, f"{ours:.1f}"] for step, (alone, name, ours) in pairs.items()]
-    rows += [["", "", name, f"{served[name]:.1f}"] for name in ("event loop", "Triton", "caller")]
-    rows.append(["**sum**", f"{sum(bare.values()):.1f}", "", f"{sum(served.values()):.1f}"])
-    return table(["bare", "CPU ms", "served", "CPU ms"], rows)
+    nothing = found["nothing"]["served_ms"]
+    rows = [
+        [step, f"{alone:.1f}", name, f"{ours:.1f}", f"{nothing[name]:.2f}"]
+        for step, (alone, name, ours) in pairs.items()
+    ]
+    rows += [
+        ["", "", name, f"{served[name]:.1f}", f"{nothing[name]:.2f}"] for name in ("event loop", "Triton", "caller")
+    ]
+    sums = (sum(bare.values()), sum(served.values()), sum(nothing.values()))
+    rows.append(["**sum**", f"{sums[0]:.1f}", "", f"{sums[1]:.1f}", f"{sums[2]:.2f}"])
+    return table(["bare", "CPU ms", "served", "CPU ms", "a task that does nothing"], rows)
+
+
+def text() -> str:
+    """What text costs, by how hard we look, and what it is made of."""
+    found = results("ocr_cost").get("kinds", {})
+    head = ["CPU seconds a picture", "RapidOCR", "effort", "ours", "of RapidOCR's", "detector", "its megapixels"]
+    head += ["other models", "our own code and decoding"]
+    rows = []
+    for kind, each in found.items():
+        for effort in ("fast", "balanced"):
+            made = each[effort]
+            parts = (made["detector"], made["other models"])
+            cells = [kind, number(each["RapidOCR"]["CPU seconds"]), effort, number(made["CPU seconds"])]
+            cells += [f"{made[RATIO]:.2f}", number(parts[0]), number(made["megapixels"]), number(parts[1])]
+            rows.append([*cells, number(made["CPU seconds"] - sum(parts))])
+    return table(head, rows)
 
 
 TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
     "throughput": ("performance", throughput),
     "way": ("performance", way),
+    "text": ("performance", text),
     "peers": ("performance", peers),
     "validation": ("scale", validation),
     "library": ("scale", library),

@@ -43,9 +43,9 @@ GRAIN = 6.0
 
 @dataclass(slots=True)
 class Counting(InProcess):
-    """Counts the detector's canvases and pixels, the orienter's lines, the recogniser's lines and columns."""
+    """Counts the detector's canvases and pixels, the orienter's lines, the recogniser's lines and columns, and CPU seconds."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=lambda: Counter({"detector": 0, "other models": 0}))
 
     def __post_init__(self) -> None:
         for model in (DETECTOR, ORIENTER, RECOGNIZER):
@@ -62,7 +62,10 @@ class Counting(InProcess):
             self.counts["lines oriented"] += rows
         else:
             self.counts.update({"lines read": rows, "columns": rows * width})
-        return await InProcess.infer(self, model, inputs)
+        before = time.process_time()
+        outputs = await InProcess.infer(self, model, inputs)
+        self.counts["detector" if model == DETECTOR else "other models"] += time.process_time() - before
+        return outputs
 
 
 def photographs(folder: Path | None, count: int) -> Iterator[Image.Image]:
@@ -122,7 +125,7 @@ def measured(
         if not number:  # the first is read once more: sessions had to be made
             seconds.clear()
             for each in steps.values():
-                each.counts.clear()
+                each.counts = Counter(dict.fromkeys(each.counts, 0))
     counts = {effort: {name: n / len(files) for name, n in steps[effort].counts.items()} for effort in efforts}
     theirs = seconds["RapidOCR"] / len(files)
     ours = {

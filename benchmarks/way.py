@@ -2,6 +2,7 @@
 """The way of a picture: the CPU time of each step without a server, and of each process and thread of ours, in turn in one run.
 
 Tags of a 3-megapixel JPEG, eight in flight. Bare steps run on all cores at once, one thread a core, as they do under that load.
+Then a task that does nothing, of a picture of 64 pixels, 32 in flight.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+import psutil
 from imagier.v1 import annotator_pb2, tags_pb2
 from imagier_server.cores import usable_cores
 from imagier_server.export.onnx_runtime import onnxruntime
@@ -27,12 +29,13 @@ from imagier_server.tasks.tags.values import TagsOptions
 
 sys.path.insert(0, str(Path(__file__).parent))
 import picture_sets
-from contenders import Ours, opened, ours
-from loads import closed, family
+from contenders import front_end, opened, ours
+from loads import Send, closed, family
 from throughput import OUTPUT, ROOT, machine
 
-IN_FLIGHT = 8
+IN_FLIGHT, TINY_IN_FLIGHT = 8, 32
 SERVED = ("event loop", "gateway's other threads", "decoders", "Triton", "model's processes", "caller")
+Turn = tuple[float, Mapping[str, float]]
 
 
 def steps(repository: Path, path: Path) -> dict[str, Callable[[], object]]:
@@ -75,29 +78,37 @@ def bare(step: Callable[[], object], seconds: float) -> float:
         return (time.process_time() - spent) / done * 1e3
 
 
-def spent(server: Ours) -> Counter[str]:
+def spent(gateway: psutil.Process, engine: psutil.Process | None) -> Counter[str]:
     """CPU seconds so far, by `SERVED`."""
     found = Counter({"caller": time.process_time()})
-    gateway = server.gateway
     for thread in gateway.threads():
         name = "event loop" if thread.id == gateway.pid else "gateway's other threads"
         found[name] += thread.user_time + thread.system_time
-    for process in family([gateway, server.engine]):
+    for process in family([gateway, engine] if engine else [gateway]):
         if process != gateway:
-            model = process.ppid() == server.engine.pid
-            name = "Triton" if process == server.engine else "model's processes" if model else "decoders"
+            of_engine = engine and process.ppid() == engine.pid
+            name = "Triton" if process == engine else "model's processes" if of_engine else "decoders"
             found[name] += sum(process.cpu_times()[:2])
     return found
 
 
-async def served(server: Ours, path: Path, seconds: float) -> tuple[float, Mapping[str, float]]:
+async def served(
+    sends: Sequence[Send], in_flight: int, seconds: float, gateway: psutil.Process, engine: psutil.Process | None = None
+) -> Turn:
     """Pictures a second, and CPU milliseconds of one by `SERVED`."""
-    sends = server.contender(annotator_pb2.AnnotateRequest(tags=tags_pb2.TagsOptions())).sends([path])
-    await closed(sends, IN_FLIGHT, 1.0)
-    before, began = spent(server), time.perf_counter()
-    done = len(await closed(sends, IN_FLIGHT, seconds))
-    took, after = time.perf_counter() - began, spent(server)
+    await closed(sends, in_flight, 1.0)
+    before, began = spent(gateway, engine), time.perf_counter()
+    done = len(await closed(sends, in_flight, seconds))
+    took, after = time.perf_counter() - began, spent(gateway, engine)
     return done / took, {name: (after[name] - before[name]) / done * 1e3 for name in SERVED}
+
+
+def medians(turns: Sequence[Turn]) -> dict[str, object]:
+    """Of the turns."""
+    return {
+        "pictures_per_second": round(median(rate for rate, _ in turns), 1),
+        "served_ms": {name: round(median(each[name] for _, each in turns), 2) for name in SERVED},
+    }
 
 
 async def main() -> None:
@@ -111,21 +122,24 @@ async def main() -> None:
         [path] = picture_sets.photograph(Path(folder))
         work = steps(arguments.repository, path)
         alone: dict[str, list[float]] = {name: [] for name in work}
-        turns = []
-        async with ours(arguments.repository) as server:
+        turns, nothing = [], []
+        async with ours(arguments.repository) as server, front_end(arguments.repository, server.triton) as front:
+            tags = server.contender(annotator_pb2.AnnotateRequest(tags=tags_pb2.TagsOptions())).sends([path])
+            tiny = front.sends(picture_sets.tiny(Path(folder)))
             for _ in range(arguments.rounds):
                 for name, step in work.items():
                     alone[name].append(await asyncio.to_thread(bare, step, arguments.seconds / 2))
-                turns.append(await served(server, path, arguments.seconds))
-                print(f"  {turns[-1][0]:.1f} pictures/s", file=sys.stderr)
+                turns.append(await served(tags, IN_FLIGHT, arguments.seconds, server.gateway, server.engine))
+                nothing.append(await served(tiny, TINY_IN_FLIGHT, arguments.seconds, *front.processes))
+                print(f"  {turns[-1][0]:.1f} pictures/s, {nothing[-1][0]:.0f} without a task", file=sys.stderr)
     record = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
         "rounds": arguments.rounds,
         "in_flight": IN_FLIGHT,
-        "pictures_per_second": round(median(rate for rate, _ in turns), 1),
         "bare_ms": {name: round(median(each), 2) for name, each in alone.items()},
-        "served_ms": {name: round(median(each[name] for _, each in turns), 2) for name in SERVED},
+        **medians(turns),
+        "nothing": medians(nothing),
     }
     arguments.out.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     print(json.dumps(record))
