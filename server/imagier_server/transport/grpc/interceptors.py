@@ -25,18 +25,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc, type-ar
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
+        self._wrapped: dict[str, Any] = {}  # handlers by method: of the methods that there are
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
     ) -> Any:
-        """Wrap all handlers for receiving; guard our own, the coroutines of (request or requests, context)."""
+        """Wrap all handlers for receiving, once; guard our own, the coroutines of (request or requests, context)."""
+        method = handler_call_details.method
+        if method in self._wrapped:
+            return self._wrapped[method]
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        if handler_call_details.method.startswith("/imagier."):
+        if method.startswith("/imagier."):
             kind = "unary_unary" if handler.unary_unary else "stream_stream"
             handler = handler._replace(**{kind: self._guarded(getattr(handler, kind))})
-        return self._incoming.read_by_us(handler_call_details.method, handler)
+        self._wrapped[method] = self._incoming.read_by_us(method, handler)
+        return self._wrapped[method]
 
     def _guarded(self, behaviour: Handler) -> Handler:
         async def guarded(request: Any, context: Any) -> Any:
