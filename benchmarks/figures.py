@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 OURS = {"imagier", "one request"}
 NOT_MEASURED = "Not measured yet."
-RATIO = "of RapidOCR's"
 PARTS = {
     "tags": "Tags of a 3-megapixel JPEG",
     "latency": "The same, arriving at random",
@@ -211,9 +210,10 @@ def text() -> str:
     for kind, each in found.items():
         for effort in ("fast", "balanced"):
             made = each[effort]
+            share = made["of RapidOCR's"]
             parts = (made["detector"], made["other models"])
             cells = [kind, number(each["RapidOCR"]["CPU seconds"]), effort, number(made["CPU seconds"])]
-            cells += [f"{made[RATIO]:.2f}", number(parts[0]), number(made["megapixels"]), number(parts[1])]
+            cells += [f"{share:.2f}", number(parts[0]), number(made["megapixels"]), number(parts[1])]
             rows.append([*cells, number(made["CPU seconds"] - sum(parts))])
     return table(head, rows)
 

@@ -52,7 +52,7 @@ def test_a_turned_page_reads_as_the_upright_one(stub: Stub, degrees: float) -> N
 
 
 def test_ink_fainter_than_the_grain_is_read(stub: Stub) -> None:
-    """No line is lost, as one or two are of the same page without `bring_out`; single letters may be wrong."""
+    """No line is lost, as one is of the same page without `bring_out`; single letters may be wrong."""
     worn = np.asarray(LIST, np.float64) * (30 / 255) + 225
     worn += np.random.default_rng(5).normal(0, 20, (*worn.shape[:2], 1))
     found = read(stub, Image.fromarray(np.clip(worn, 0, 255).astype(np.uint8))).lines

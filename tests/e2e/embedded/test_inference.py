@@ -163,7 +163,7 @@ async def test_no_other_requests_answer_passes_for_ones_own(tmp_path):
         instance.suspend()
         assert await given_up == 0
         instance.resume()
-        # Triton's answers are those of the requests before; sometimes it has replaced the process by then.
+        # Triton's answers are those of the requests before, unless it has replaced the process by then. Never another's.
         assert [await answered(value) for value in (3, 4, 5)] in ([0, 0, 0], [0, 0, 5], [0, 4, 5], [3, 4, 5])
         engine.kill()  # it may end by itself, or never
         await client.close()

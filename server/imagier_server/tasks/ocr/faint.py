@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
+from imagier_server.tasks.ocr.page import resized
 
 FAINT: Final = 64
 """Levels of grey between paper and ink, below which ink is faint."""
@@ -79,10 +80,8 @@ def bring_out(page: Pixels) -> BroughtOut | None:
 
 def _grey(page: Pixels, scale: float) -> _Grey:
     """`page` in grey, shrunk to `scale` of its size if that is less than 1."""
-    if scale < 1:
-        size = tuple(max(1, round(side * scale)) for side in page.shape[1::-1])
-        page = np.asarray(cv2.resize(page, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.cvtColor(page, cv2.COLOR_RGB2GRAY), np.uint8)
+    height, width = (max(1, round(side * min(scale, 1.0))) for side in page.shape[:2])
+    return np.asarray(cv2.cvtColor(resized(page, (width, height)), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _ends(grey: _Grey) -> tuple[int, int]:

@@ -84,7 +84,7 @@ class View:
         Elsewhere it is the map of the view `before`, of whatever scale, or empty.
         """
         size = (self.width, self.height)
-        joined = np.zeros(size[::-1], np.uint8) if before is None else _resized(before, size).copy()
+        joined = np.zeros(size[::-1], np.uint8) if before is None else resized(before, size).copy()
         for tile, seen in zip(self.tiles, maps, strict=True):
             left, top, right, bottom = tile.place.owned
             x, y = tile.place.left, tile.place.top
@@ -105,7 +105,7 @@ def overview(page: Pixels, largest: int = CANVAS_SIDES[-1]) -> View:
 
 def pixels_of(page: Pixels, view: View) -> Pixels:
     """All of `page` at the size of `view`."""
-    return _resized(page, (view.width, view.height))
+    return resized(page, (view.width, view.height))
 
 
 def first_view(page: Pixels) -> View:
@@ -208,7 +208,7 @@ def _view(
 ) -> View:
     """View `page`, or `areas` of the view `before`, at `scale`, or as close as `MAX_TILES` allow."""
     size, places = _laid_out(page, scale, before, areas, largest)
-    seen = _resized(page, size)
+    seen = resized(page, size)
     tiles = []
     for place in places:
         canvas = np.zeros((place.height, place.width, 3), np.uint8)
@@ -248,7 +248,7 @@ def _in_view(area: Area, before: View, size: tuple[int, int]) -> Area:
     )
 
 
-def _resized(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def resized(picture: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """`picture` at `size` (width, height)."""
     if picture.shape[1::-1] == size:
         return picture

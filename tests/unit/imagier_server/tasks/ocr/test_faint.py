@@ -56,7 +56,8 @@ def test_a_photograph_is_left_alone():
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (2, 2), (9, 7)])
 def test_the_smallest_pictures_do_no_harm(size: tuple[int, int]):
     width, height = size
-    bring_out(np.random.default_rng(3).integers(100, 140, (height, width, 3), np.uint8))
+    found = bring_out(np.random.default_rng(3).integers(100, 140, (height, width, 3), np.uint8))
+    assert found is None or found.to_read.shape == (height, width, 3)
 
 
 def test_lines_are_looked_for_in_few_pixels(monkeypatch: pytest.MonkeyPatch):

@@ -62,3 +62,27 @@ def test_what_grpc_says_of_a_caller_who_has_gone_is_dropped(error: BaseException
     exc_info = (type(error), error, None) if error else None
     record = logging.LogRecord(GRPC_LOGGER, logging.ERROR, __file__, 1, "Exception not handled", (), exc_info)
     assert is_of_note(record) is kept
+
+
+async def test_a_method_is_wrapped_once_and_an_unknown_one_never() -> None:
+    class Incoming:
+        def read_by_us(self, method: str, handler: Any) -> object:
+            return object()
+
+    class Details:
+        def __init__(self, method: str) -> None:
+            self.method = method
+
+    async def known(_details: Any) -> object:
+        return object()
+
+    async def unknown(_details: Any) -> None:
+        return None
+
+    interceptor = CallInterceptor(Incoming())
+    once = await interceptor.intercept_service(known, Details("/grpc.health.v1.Health/Check"))
+    assert await interceptor.intercept_service(known, Details("/grpc.health.v1.Health/Check")) is once
+    assert await interceptor.intercept_service(known, Details("/grpc.health.v1.Health/Watch")) is not once
+    for _ in range(2):
+        assert await interceptor.intercept_service(unknown, Details("/none/Such")) is None
+    assert await interceptor.intercept_service(known, Details("/none/Such")) is not None, "it is not remembered"
