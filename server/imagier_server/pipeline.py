@@ -87,9 +87,13 @@ class Pipeline:
 
         A retry is let in: its first try may still run.
         """
-        if not call.idempotency_key:
-            with self.recorder.unread(call):
-                self.admission.knock(call)
+        if call.idempotency_key:
+            return
+        try:
+            self.admission.knock(call)
+        except ImagierError as error:
+            self.recorder.unread(call, error)
+            raise
 
     async def annotate(
         self, request: AnnotateRequest, call: CallContext, admitted: Callable[[], None] = lambda: None

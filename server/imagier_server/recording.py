@@ -84,16 +84,10 @@ class Recorder:
         with _ended("picture failed", call, partial(self._write, request, call, record)), self._span("picture"):
             yield record
 
-    @contextmanager
-    def unread(self, call: CallContext) -> Iterator[None]:
-        """Record a call that the block may refuse before its request is read: its tasks are not known."""
-        timings = Timings()
-        try:
-            yield
-        except ImagierError as error:
-            self._metrics.count_picture(call, error.code.value, timings)
-            self._metrics.refused_calls.labels(error.cause).inc()
-            raise
+    def unread(self, call: CallContext, error: ImagierError) -> None:
+        """Record a call that was refused before its request was read: its tasks are not known."""
+        self._metrics.count_picture(call, error.code.value, Timings())
+        self._metrics.refused_calls.labels(error.cause).inc()
 
     @contextmanager
     def keywords(self, call: CallContext) -> Iterator[None]:

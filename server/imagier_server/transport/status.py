@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import grpc
@@ -21,21 +22,31 @@ CODES = {code: next(each for each in grpc.StatusCode if each.value[0] == STATUSE
 
 def to_status(error: ImagierError) -> status_pb2.Status:
     """Build the status with details: ErrorInfo always, BadRequest for a field, QuotaFailure, RetryInfo if a retry may succeed."""
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
-    if error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.text)
-        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-    if error.used_up:
-        used_up = error_details_pb2.QuotaFailure.Violation(subject=error.used_up, description=error.text)
-        details.append(error_details_pb2.QuotaFailure(violations=[used_up]))
+    details = list(_details(error.reason, error.text, error.field, error.used_up))
     if error.retry_after is not None:
         delay = Duration()
         delay.FromMilliseconds(round(error.retry_after * 1000))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    packed = [any_pb2.Any() for _ in details]
-    for envelope, detail in zip(packed, details, strict=True):
-        envelope.Pack(detail)
-    return status_pb2.Status(code=STATUSES[error.code].number, message=error.text, details=packed)
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(code=STATUSES[error.code].number, message=error.text, details=details)
+
+
+@lru_cache(256)  # a full server refuses many calls for one reason
+def _details(reason: str, text: str, field: str | None, used_up: str | None) -> tuple[any_pb2.Any, ...]:
+    """All details but RetryInfo."""
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)]
+    if field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=text)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if used_up:
+        violated = error_details_pb2.QuotaFailure.Violation(subject=used_up, description=text)
+        details.append(error_details_pb2.QuotaFailure(violations=[violated]))
+    return tuple(map(_packed, details))
+
+
+def _packed(detail: Message) -> any_pb2.Any:
+    envelope = any_pb2.Any()
+    envelope.Pack(detail)
+    return envelope
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ImagierError) -> NoReturn:

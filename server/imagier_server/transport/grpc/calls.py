@@ -12,24 +12,27 @@ from imagier_server.call import CallContext, Caller, Identity, Lane, Transport, 
 from imagier_server.transport.credentials import Credentials, idempotency_key
 from imagier_server.transport.peer import caller
 
-_identity: ContextVar[Identity | None] = ContextVar("identity", default=None)
+_SUBJECTS = ("x509_subject_alternative_name", "x509_common_name")
+
+_found: ContextVar[tuple[Caller, Identity | None] | None] = ContextVar("found", default=None)
 """Of the call that the current asyncio task handles: gRPC's own context takes no attributes."""
 
 
 async def identified(credentials: Credentials, context: Any) -> Caller:
     """Identify the caller by the call's metadata or its certificate. Raises `UnauthenticatedError`."""
     identity = await credentials.identify(context.invocation_metadata() or (), _certificate_names(context))
-    _identity.set(identity)
-    return caller(context.peer(), identity)
+    found = caller(context.peer(), identity)
+    _found.set((found, identity))
+    return found
 
 
 def call_of(context: grpc.aio.ServicerContext[Any, Any], lane: Lane) -> CallContext:
     """The context of a call whose caller is identified. Raises `InvalidRequestError`."""
-    identity = _identity.get()
+    found, identity = _found.get() or (caller(context.peer()), None)
     return CallContext(
         Transport.GRPC,
         lane,
-        caller(context.peer(), identity),
+        found,
         answer_by(context.time_remaining()),
         identity,
         idempotency_key(context.invocation_metadata() or ()),
@@ -39,5 +42,4 @@ def call_of(context: grpc.aio.ServicerContext[Any, Any], lane: Lane) -> CallCont
 def _certificate_names(context: Any) -> tuple[str, ...]:
     """The names in the caller's certificate, which gRPC has verified; none without one."""
     found = context.auth_context()
-    parts = (found.get(kind, ()) for kind in ("x509_subject_alternative_name", "x509_common_name"))
-    return tuple(name.decode("utf-8", "replace") for part in parts for name in part)
+    return tuple(name.decode("utf-8", "replace") for kind in _SUBJECTS if kind in found for name in found[kind])
