@@ -46,7 +46,7 @@ GLANCE_ENLARGED = 1.6
 GLANCE_COST = 0.5
 """Maximum pixels of a glance, in those of the overview: where it would cost more, the overview is the first look."""
 
-SNUG = (1.0, 0.98)
+SNUG = (1.0, 0.975)
 """Shares of its scale that a view may have, the first whose canvases have the fewest pixels."""
 
 CLOSER = 2.05

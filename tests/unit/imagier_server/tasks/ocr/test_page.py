@@ -80,7 +80,7 @@ def test_tiles_are_joined_without_a_seam():
     picture = rng.integers(0, 255, (800, 6000, 3), np.uint8)
     view = overview(picture)
     assert len(view.tiles) > 1
-    assert view.scale == pytest.approx((0.902, 0.902), abs=1e-3)
+    assert view.scale == pytest.approx((0.897, 0.897), abs=1e-3)
     # Each place of the joined map is what some tile saw there; with no neighbour cut off at its very edge.
     joined = rejoined(view)
     marked = [np.full(tile.canvas.shape[:2], number, np.uint8) for number, tile in enumerate(view.tiles)]
@@ -118,7 +118,7 @@ def test_a_large_picture_is_shrunk():
 def test_a_view_is_a_little_smaller_if_that_spares_canvases():
     photograph, square = page(4000, 3000), page(736, 736)
     glance = first_view(photograph)
-    assert (glance.width, glance.height) == (980, 735)
+    assert (glance.width, glance.height) == (975, 731)
     assert [tile.canvas.shape for tile in glance.tiles] == [(736, 992, 3)]
     assert overview(square).scale == (1.0, 1.0), "nothing would be spared"
     view = View(1000, 750, (0.25, 0.25), ())
