@@ -78,6 +78,7 @@ def test_blurred_letters_of_a_faint_page_are_likelier_right_than_they_look():
     assert likely_right(letters) < 0.4
     assert likely_right(letters, faint=True) > 0.6
     assert likely_right(line("fresh bread", 0.7), faint=True) < 0.4
+    assert likely_right(line("3", 0.9), faint=True) == likely_right(line("3", 0.9)), "it may be no letter at all"
     assert likely_right([], faint=True) == 0.0
 
 
