@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.ocr.boxes import MIN_MEAN, TEXT, UNCLIP, Map, Quads
+from imagier_server.tasks.ocr.boxes import MIN_MEAN, TEXT, UNCLIP, Map, Quads, find_boxes
 from imagier_server.tasks.ocr.canvases import Area
 
 TRUSTED = 16.0
@@ -119,9 +119,9 @@ def find_details(pixels: Pixels) -> list[Area]:
 
 
 def shows_text(probabilities: Map, area: Area) -> bool:
-    """Say whether a map shows something in an area."""
+    """Say whether a map shows a box in an area: what is too uncertain to become one tells nothing."""
     left, top, right, bottom = area
-    return bool((probabilities[top:bottom, left:right] > TEXT).any())
+    return len(find_boxes(probabilities[top:bottom, left:right], (1.0, 1.0), right - left, bottom - top)) > 0
 
 
 def shows_line(probabilities: Map, area: Area) -> bool:

@@ -50,3 +50,20 @@ def test_other_lines_stay_as_they_were():
     joined = VIEW.join([first, second])
     assert np.array_equal(joined[:, :672], first[:440, :672])
     assert np.array_equal(joined[:, 672:], second[:440, 64:448])
+
+
+def test_a_line_is_parted_from_blank_paper_that_a_canvas_takes_for_text():
+    # Blurred lines in French: the right canvas shows the end of one, and nothing but paper beside it.
+    line, paper = (92, 86, 700, 150), (20, 60, 440, 400)
+    joined = VIEW.join([seen(line), seen(paper) // 3 * 2])
+    boxes = find_boxes(joined, (1.0, 1.0), 1056, 440)
+    (box,) = (box for box in boxes if box[:, 0].min() < 100)
+    assert box[:, 0].max() < 760
+    assert box[2, 1] - box[0, 1] < 2.5 * 64
+
+
+def test_a_line_that_ends_behind_a_seam_does_not_grow_together_with_what_follows():
+    line, paper = (92, 94, 700, 147), (66, 60, 440, 400)  # a gap of two pixels behind the seam
+    joined = VIEW.join([seen(line), seen(paper)])
+    boxes = find_boxes(joined, (1.0, 1.0), 1056, 440)
+    assert sorted(round(box[:, 0].max() / 100) for box in boxes) == [7, 11]
