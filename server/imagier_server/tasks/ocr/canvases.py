@@ -10,11 +10,11 @@ from dataclasses import dataclass
 Area = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of a view."""
 
-CANVAS_SIDES = (320, 480, 640, 736, 800, 992)
+CANVAS_SIDES = (320, 480, 640, 736, 768, 896, 1024)
 """The detector's heights and widths, multiples of its stride of 32.
 
-Of all sets of six, these cost the fewest pixels for glances of usual sizes, closer looks and whole pages: 7 % more than all
-multiples of 32 would. A GPU warms each pair up, and batches are of one shape, so they are few.
+Seven, because these cost 6 % more pixels than all multiples of 32 would, over glances of usual sizes, closer looks and whole pages;
+and no more, because a GPU warms each pair up and batches are of one shape.
 None is larger, because the detector misses small letters on a large canvas (14 pixels: found at 1024 x 1024, not at 1408 x 1408).
 """
 

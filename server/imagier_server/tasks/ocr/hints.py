@@ -26,7 +26,7 @@ MARGIN = 24
 MOTTLED, HOLES = 48.0, 12
 """Height and holes of a region that may be a page of small print, or fur."""
 
-SAMPLE = 92
+SAMPLE = 94
 """Side of the sample that decides which it is: seen closer with its context, it just fits on the smallest canvas."""
 
 LINE = 3.0

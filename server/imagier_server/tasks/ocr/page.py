@@ -47,10 +47,13 @@ GLANCE_COST = 0.5
 """Maximum pixels of a glance, in those of the overview: where it would cost more, the overview is the first look."""
 
 SNUG = (1.0, 0.975)
-"""Shares of its scale that a view may have, the first whose canvases have the fewest pixels."""
+"""Shares of its scale that a view may have, the first whose canvases have the fewest pixels.
 
-CLOSER = 2.05
-"""Scale of a closer view, in that of the view before, which may have been a little smaller for its canvases."""
+Not a glance: letters of three pixels leave a trace in it, or just none.
+"""
+
+CLOSER = 2.0
+"""Scale of a closer view, in that of the view before."""
 
 WORTHWHILE = 1.2
 """Minimum scale of it, likewise."""
@@ -120,8 +123,10 @@ def first_view(page: Pixels) -> View:
     if near > GLANCE_ENLARGED:
         return _view(page, near)
     far = max(GLANCE * near, GLANCE_SIDE / min(page.shape[:2]))
-    (_, glance), (_, whole) = _laid_out(page, far), _laid_out(page, near)
-    return _view(page, far if pixels(glance) <= GLANCE_COST * pixels(whole) else near)
+    (_, glance), (_, whole) = _laid_out(page, far, shares=(1.0,)), _laid_out(page, near)
+    if pixels(glance) > GLANCE_COST * pixels(whole):
+        return _view(page, near)
+    return _view(page, far, shares=(1.0,))
 
 
 def may_be_closer(page: Pixels, view: View) -> bool:

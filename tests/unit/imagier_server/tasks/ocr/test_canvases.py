@@ -39,7 +39,7 @@ def test_what_is_owned_has_context_where_the_view_goes_on():
     assert len(places) == 4
     for place in places:
         left, top, right, bottom = place.owned
-        assert (place.width, place.height) == (992, 736)
+        assert (place.width, place.height) == (1024, 736)
         assert left - place.left >= CONTEXT
         assert top - place.top >= CONTEXT
         assert place.left + place.width - right >= CONTEXT
@@ -53,10 +53,10 @@ def test_a_canvas_lies_within_its_view_if_it_fits():
 
 def test_the_smallest_sides_are_taken():
     assert all(place.width in CANVAS_SIDES for place in lay_out((0, 0, *VIEW), VIEW))
-    assert pixels(lay_out((0, 0, *VIEW), VIEW)) == 9 * 800 * 640
-    assert pixels(lay_out((0, 0, 1900, 20), VIEW)) == 3 * 800 * 320
+    assert pixels(lay_out((0, 0, *VIEW), VIEW)) == 6 * 768 * 896
+    assert pixels(lay_out((0, 0, 1900, 20), VIEW)) == 3 * 768 * 320
     first, second, _ = lay_out((0, 0, 1900, 20), VIEW)
-    assert second.left - first.left == 800 - OVERLAP
+    assert second.left - first.left == 768 - OVERLAP
 
 
 def test_neighbours_share_a_canvas_and_distant_areas_do_not():
