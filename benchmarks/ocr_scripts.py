@@ -4,8 +4,8 @@
 python benchmarks/ocr_scripts.py [--repository DIR] [--out FILE.json]
 
 Confidences were fitted to lines like these (`likely_right` in text_reading.py), so each language is also judged by a fit to the
-others alone: a logistic regression on the logit of our confidence and the logarithm of the line's density, which spans what ours
-may say. The fit to all lines is told, too: (1, 0, 0) would be ours.
+others alone: a logistic regression on the logit of our confidence, the logarithm of the line's density and whether its page is
+faint, which spans what ours may say. The fit to all lines is told, too: (1, 0, 0, 0) would be ours.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ class Judged(NamedTuple):
     readable: bool
     language: str
     density: float
+    faint: bool
 
 
-def judged(read: list[tuple[Read, float]], page: DrawnPage, language: Language) -> list[Judged]:
+def judged(read: list[tuple[Read, float]], page: DrawnPage, language: Language, *, faint: bool) -> list[Judged]:
     """Each line beside the written one that it is most like, of those at its height."""
     lines = []
     for line, confidence in read:
@@ -51,7 +52,7 @@ def judged(read: list[tuple[Read, float]], page: DrawnPage, language: Language) 
         begin, end, _, below = np.asarray(line.corners)
         length = float(np.linalg.norm(end - begin) / np.linalg.norm(below - begin))
         density = letters_per_height([Character(each, 1.0, 0.0, 0.0) for each in line.text], length)
-        lines.append(Judged(confidence, right, language.script in READ, language.tag, density))
+        lines.append(Judged(confidence, right, language.script in READ, language.tag, density, faint))
     return lines
 
 
@@ -59,7 +60,8 @@ def refitted(lines: list[Judged]) -> tuple[npt.NDArray[np.float64], list[Judged]
     """The weights fitted to all lines, and the lines with what fits to the other languages say of them."""
     confidences = np.array([line.confidence for line in lines])
     logits = np.log(confidences / (1 - confidences))
-    features = np.column_stack([logits, np.log([line.density for line in lines]), np.ones(len(lines))])
+    faint = [line.faint for line in lines]
+    features = np.column_stack([logits, np.log([line.density for line in lines]), np.ones(len(lines)), faint])
     truth = np.array([line.right for line in lines])
     languages = np.array([line.language for line in lines])
 
@@ -68,7 +70,7 @@ def refitted(lines: list[Judged]) -> tuple[npt.NDArray[np.float64], list[Judged]
             said = features[rows] @ weights
             return float((np.logaddexp(0, said) - truth[rows] * said).mean())
 
-        return np.asarray(minimize(loss, [1.0, 0.0, 0.0]).x)
+        return np.asarray(minimize(loss, [1.0, 0.0, 0.0, 0.0]).x)
 
     unseen = np.zeros(len(lines))
     for language in np.unique(languages):
@@ -110,7 +112,7 @@ def main() -> None:
             file = io.BytesIO()
             page.image.save(file, "PNG", compress_level=1)
             read = our_reading(task, steps, file.getvalue(), everything)
-            mine += judged(read, page, language)
+            mine += judged(read, page, language, faint=wear.name == "faint")
             rates[wear.name] = _rate(read, page)
         lines += mine
         languages[language.tag] = _language(language, rates, mine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ def find_boxes(probabilities: Map, scale: tuple[float, float], width: int, heigh
         centre, (side, other), angle = cv2.minAreaRect(contour)
         if min(side, other) < MIN_REGION_SIDE:
             continue
-        if _mean(probabilities, _corners(centre, (side, other), angle)) < MIN_MEAN:
+        if mean_in_box(probabilities, contour) < MIN_MEAN:
             continue
         growth = UNCLIP * side * other / (side + other)
         found.append(_corners(centre, (side + growth, other + growth), angle))
@@ -62,7 +63,9 @@ def _corners(centre: Sequence[float], sides: Sequence[float], angle: float) -> n
     return np.asarray(cv2.boxPoints((centre, sides, angle)), np.float32)
 
 
-def _mean(probabilities: Map, corners: npt.NDArray[np.float32]) -> float:
+def mean_in_box(probabilities: Map, contour: npt.NDArray[Any]) -> float:
+    """The mean of a map in the smallest rectangle around a region's contour."""
+    corners = _corners(*cv2.minAreaRect(contour))
     height, width = probabilities.shape
     left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width - 1, height - 1))
     right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (width - 1, height - 1))

@@ -9,6 +9,7 @@ from imagier_server.messages import Pixels
 from imagier_server.tasks.ocr.boxes import Map, Quads, find_boxes
 from imagier_server.tasks.ocr.canvases import Area
 from imagier_server.tasks.ocr.hints import (
+    DETAILS,
     TRUSTED,
     Hints,
     around,
@@ -16,6 +17,7 @@ from imagier_server.tasks.ocr.hints import (
     find_hints,
     keep_lost,
     looks_like_print,
+    shows_line,
     shows_text,
 )
 from imagier_server.tasks.ocr.page import (
@@ -26,6 +28,7 @@ from imagier_server.tasks.ocr.page import (
     has_large,
     is_small_print,
     join_boxes,
+    may_be_closer,
     overview,
     pixels_of,
     same_view,
@@ -68,17 +71,22 @@ async def find(page: Pixels, effort: Effort, steps: Steps) -> Quads:
 
 
 async def _follow(page: Pixels, view: View, seen: Map, effort: Effort, steps: Steps) -> tuple[View, Map]:
-    """Look closer where `seen` has traces, and at what may be print if a sample of it is."""
+    """Look closer where `seen` has traces, and at what may be print, or one of many details, if a sample is text."""
+    if not may_be_closer(page, view):
+        return view, seen
     trusted = CAREFUL_TRUSTED if effort is Effort.THOROUGH else TRUSTED
     hints: Hints = await steps.compute(Stage.PREPARE, find_hints, seen, trusted)
     details = await steps.compute(Stage.PREPARE, _details, page, view, seen)
-    closer = await steps.compute(Stage.PREPARE, closer_view, page, view, [*hints.traces, *hints.samples, *details])
+    first, rest = details[:DETAILS], details[DETAILS:]
+    closer = await steps.compute(Stage.PREPARE, closer_view, page, view, [*hints.traces, *hints.samples, *first])
     if closer is None:
         return view, seen
     from_afar, seen = seen, await _see(closer, steps, seen)
-    prints = await steps.compute(Stage.PREPARE, _confirm, hints, view, from_afar, closer, seen)
-    if prints:
-        seen = await _see(await steps.compute(Stage.PREPARE, same_view, page, closer, prints), steps, seen)
+    more = await steps.compute(Stage.PREPARE, _confirm, hints, view, from_afar, closer, seen)
+    if any(shows_line(seen, scaled(detail, view, closer)) for detail in first):
+        more += [scaled(detail, view, closer) for detail in rest]
+    if more:
+        seen = await _see(await steps.compute(Stage.PREPARE, same_view, page, closer, more), steps, seen)
     return closer, seen
 
 

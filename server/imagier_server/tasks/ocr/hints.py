@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.ocr.boxes import TEXT, UNCLIP, Map, Quads
+from imagier_server.tasks.ocr.boxes import MIN_MEAN, TEXT, UNCLIP, Map, Quads, find_boxes
 from imagier_server.tasks.ocr.canvases import Area
 
 TRUSTED = 16.0
@@ -26,8 +26,8 @@ MARGIN = 24
 MOTTLED, HOLES = 48.0, 12
 """Height and holes of a region that may be a page of small print, or fur."""
 
-SAMPLE = 96
-"""Side of the sample that decides which it is."""
+SAMPLE = 94
+"""Side of the sample that decides which it is: seen closer with its context, it just fits on the smallest canvas."""
 
 LINE = 3.0
 """Minimum aspect ratio of a region of a sample that looks like a line."""
@@ -49,6 +49,12 @@ PLAIN = 0.06
 
 DETAIL = 6
 """Maximum height of a detail in cells: a line or a few."""
+
+CORE = 60
+"""Minimum pixels of a line's core, seen closer."""
+
+DETAILS = 4
+"""Of more, as many tell whether the others deserve a look: a photograph may have dozens, and hardly one that is text."""
 
 EDGE = 40.0
 """Maximum height of such a line: the sample is a few lines high."""
@@ -87,7 +93,10 @@ def find_hints(probabilities: Map, trusted: float = TRUSTED, trace: int = TRACE)
 
 
 def find_details(pixels: Pixels) -> list[Area]:
-    """Find what stands out on a plain ground, in pixels (height, width, 3): letters too small to leave a trace there."""
+    """Find what stands out on a plain ground, in pixels (height, width, 3): letters too small to leave a trace there.
+
+    What is most like a line, long and low, comes first.
+    """
     height, width = pixels.shape[:2]
     if min(height, width) < CELL:
         return []
@@ -102,17 +111,23 @@ def find_details(pixels: Pixels) -> list[Area]:
     joined = cv2.morphologyEx(details, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
     _, _, parts, _ = cv2.connectedComponentsWithStats(joined)
     x, y = width / size[0], height / size[1]
+    found = [part for part in parts[1:].tolist() if part[4] > 1 and min(part[2:4]) <= DETAIL]
     return [
         _wider((round(left * x), round(top * y), round((left + wide) * x), round((top + tall) * y)), width, height)
-        for left, top, wide, tall, count in parts[1:].tolist()
-        if count > 1 and min(wide, tall) <= DETAIL
+        for left, top, wide, tall, _ in sorted(found, key=lambda part: min(part[2:4]) / max(part[2:4]))
     ]
 
 
 def shows_text(probabilities: Map, area: Area) -> bool:
-    """Say whether a map shows something in an area."""
+    """Say whether a map shows a box in an area: what is too uncertain to become one tells nothing."""
     left, top, right, bottom = area
-    return bool((probabilities[top:bottom, left:right] > TEXT).any())
+    return len(find_boxes(probabilities[top:bottom, left:right], (1.0, 1.0), right - left, bottom - top)) > 0
+
+
+def shows_line(probabilities: Map, area: Area) -> bool:
+    """Say whether a map shows something in an area that may be a line by itself."""
+    left, top, right, bottom = area
+    return int((probabilities[top:bottom, left:right] > MIN_MEAN).sum()) >= CORE
 
 
 def looks_like_print(probabilities: Map, sample: Area) -> bool:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from imagier_server.messages import Pixels
 from imagier_server.tasks.ocr.boxes import Map, Quads
 from imagier_server.tasks.ocr.canvases import CANVAS_SIDES, Area, Place, gather, lay_out, pixels
+from imagier_server.tasks.ocr.seams import mend
 
 MAX_PIXELS = 16_000_000
 """Maximum pixels of a page. Larger pictures are halved repeatedly: scales at which a JPEG is cheap to decode."""
@@ -44,6 +45,12 @@ GLANCE_ENLARGED = 1.6
 
 GLANCE_COST = 0.5
 """Maximum pixels of a glance, in those of the overview: where it would cost more, the overview is the first look."""
+
+SNUG = (1.0, 0.975)
+"""Shares of its scale that a view may have, the first whose canvases have the fewest pixels.
+
+Not a glance: letters of three pixels leave a trace in it, or just none.
+"""
 
 CLOSER = 2.0
 """Scale of a closer view, in that of the view before."""
@@ -89,6 +96,8 @@ class View:
             left, top, right, bottom = tile.place.owned
             x, y = tile.place.left, tile.place.top
             joined[top:bottom, left:right] = seen[top - y : bottom - y, left - x : right - x]
+        if len(maps) > 1:
+            mend(joined, [tile.place for tile in self.tiles], maps)
         return joined
 
 
@@ -114,24 +123,31 @@ def first_view(page: Pixels) -> View:
     if near > GLANCE_ENLARGED:
         return _view(page, near)
     far = max(GLANCE * near, GLANCE_SIDE / min(page.shape[:2]))
-    (_, glance), (_, whole) = _laid_out(page, far), _laid_out(page, near)
-    return _view(page, far if pixels(glance) <= GLANCE_COST * pixels(whole) else near)
+    (_, glance), (_, whole) = _laid_out(page, far, shares=(1.0,)), _laid_out(page, near)
+    if pixels(glance) > GLANCE_COST * pixels(whole):
+        return _view(page, near)
+    return _view(page, far, shares=(1.0,))
+
+
+def may_be_closer(page: Pixels, view: View) -> bool:
+    """Say whether a closer view is worth while.
+
+    Not if `view` has the page's own scale: enlarging it once more finds as much as it loses.
+    """
+    return max(view.scale) < 1 and _closer_scale(page, view) >= WORTHWHILE * max(view.scale)
 
 
 def closer_view(page: Pixels, view: View, areas: Sequence[Area]) -> View | None:
     """View `areas` of `view` closer, if there are any, up to the page's own scale or an overview's.
 
-    Not if `view` has the page's own scale: enlarging it once more finds as much as it loses.
+    None if nothing closer is worth while.
     """
-    scale = min(CLOSER * max(view.scale), max(1.0, _overview_scale(page)))
-    if not areas or max(view.scale) >= 1 or scale < WORTHWHILE * max(view.scale):
-        return None
-    return _view(page, scale, view, areas)
+    return _view(page, _closer_scale(page, view), view, areas) if areas and may_be_closer(page, view) else None
 
 
 def same_view(page: Pixels, view: View, areas: Sequence[Area]) -> View:
     """View `areas` of `view` at its own scale."""
-    return _view(page, max(view.scale), view, areas)
+    return _view(page, max(view.scale), view, areas, shares=(1.0,))
 
 
 def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
@@ -199,15 +215,20 @@ def _overview_scale(page: Pixels) -> float:
     return enlarged if enlarged > 1 else min(1.0, max(MAX_SIDE / long, MIN_SIDE / short))
 
 
+def _closer_scale(page: Pixels, view: View) -> float:
+    return min(CLOSER * max(view.scale), max(1.0, _overview_scale(page)))
+
+
 def _view(
     page: Pixels,
     scale: float,
     before: View | None = None,
     areas: Sequence[Area] = (),
     largest: int = CANVAS_SIDES[-1],
+    shares: Sequence[float] = SNUG,
 ) -> View:
-    """View `page`, or `areas` of the view `before`, at `scale`, or as close as `MAX_TILES` allow."""
-    size, places = _laid_out(page, scale, before, areas, largest)
+    """View `page`, or `areas` of the view `before`, at about `scale`, or as close as `MAX_TILES` allow."""
+    size, places = _laid_out(page, scale, before, areas, largest, shares)
     seen = resized(page, size)
     tiles = []
     for place in places:
@@ -224,13 +245,17 @@ def _laid_out(
     before: View | None = None,
     areas: Sequence[Area] = (),
     largest: int = CANVAS_SIDES[-1],
+    shares: Sequence[float] = SNUG,
 ) -> tuple[tuple[int, int], list[Place]]:
-    """The size (width, height) of a view, and its canvases."""
+    """The size (width, height) of a view, and its canvases: of `shares` of `scale`, the one with the fewest pixels."""
     height, width = page.shape[:2]
     while True:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        wanted = [(0, 0, *size)] if before is None else [_in_view(area, before, size) for area in areas]
-        places = [place for area in gather(wanted, size) for place in lay_out(area, size, largest)]
+        found = []
+        for share in shares:
+            size = (max(1, round(width * scale * share)), max(1, round(height * scale * share)))
+            wanted = [(0, 0, *size)] if before is None else [_in_view(area, before, size) for area in areas]
+            found.append((size, [place for area in gather(wanted, size) for place in lay_out(area, size, largest)]))
+        size, places = min(found, key=lambda each: pixels(each[1]))
         if len(places) <= MAX_TILES:
             return size, places
         scale *= 0.9

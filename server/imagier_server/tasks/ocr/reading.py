@@ -16,6 +16,10 @@ BLANK = 0
 
 # As `likely_right` was fitted; benchmarks/ocr_scripts.py fits it again.
 _SURE, _FULL, _BIAS = 0.93, 1.96, -2.72
+_FAINT = 1.16
+"""What a faint page adds to the logit: its letters are blurred, and the recogniser is right more often than it is sure."""
+_FEW = 3
+"""Letters from which on it does: what looks like a single one is often a shape in a photograph in fog."""
 _LEAST = 1e-3
 _DENSE = 1.6
 """Letters per line height in ordinary print, wide ones counted twice; higher densities do not raise the confidence."""
@@ -92,10 +96,10 @@ def letters_per_height(characters: Sequence[Character], length: float) -> float:
     return min(letters / max(length - _ENDS, 0.3), _DENSE)
 
 
-def likely_right(characters: Sequence[Character], density: float = _DENSE) -> float:
+def likely_right(characters: Sequence[Character], density: float = _DENSE, *, faint: bool = False) -> float:
     """The confidence of a line or word: the expected share of correct characters, 0 to 1.
 
-    `density` is the `letters_per_height` of the whole line, also for a word.
+    `density` is the `letters_per_height` of the whole line, also for a word; `faint`, whether its page had to be brought out.
     A logistic regression on the mean of the characters' logits and on the letters for each height of line, fitted on drawn lines
     of 28 languages in ten scripts, clean and worn (docs/ocr.md). The recogniser's own probabilities give 0.9 to nonsense.
     """
@@ -104,4 +108,7 @@ def likely_right(characters: Sequence[Character], density: float = _DENSE) -> fl
         return 0.0
     sure = (min(max(each.confidence, _LEAST), 1 - _LEAST) for each in visible)
     logit = sum(math.log(probability / (1 - probability)) for probability in sure) / len(visible)
-    return 1 / (1 + math.exp(-(_SURE * logit + _FULL * math.log(density / _DENSE) + _BIAS)))
+    said = (
+        _SURE * logit + _FULL * math.log(density / _DENSE) + _BIAS + (_FAINT if faint and len(visible) >= _FEW else 0.0)
+    )
+    return 1 / (1 + math.exp(-said))

@@ -67,6 +67,14 @@ PAGE_SCRIPTS = 2
 """Further scripts of a page, of which all doubtful lines are read."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """What lines are read from: a page, or one whose `faint` text was brought out."""
+
+    pixels: Pixels
+    faint: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One reading of a line, which the recogniser saw padded to `seen` times its width."""
@@ -76,6 +84,7 @@ class Reading:
     characters: Sequence[Character]
     text: str
     density: float
+    faint: bool
     confidence: float
 
 
@@ -135,46 +144,46 @@ class OcrTask:
     async def run(self, picture: Picture, options: OcrOptions, languages: tuple[str, ...], steps: Steps) -> Text:  # noqa: ARG002
         """Find lines, orient them, read them. A model reads all its languages at once."""
         assert options.effort, "checked"
-        page, quads = await self._find(picture.pixels, options.effort, steps)
+        sheet, quads = await self._find(picture.pixels, options.effort, steps)
         quads = await steps.compute(Stage.PREPARE, reading_quads, quads)
         lines = [Line(number, quad) for number, quad in enumerate(quads)]
         if not lines:
             return Text(())
-        turned = await infer_all(steps, ORIENTER, orienter_batches(lines), partial(orienter_pixels, page))
+        turned = await infer_all(steps, ORIENTER, orienter_batches(lines), partial(orienter_pixels, sheet.pixels))
         upside_down = np.concatenate([each["upside_down"].ravel() for each in turned])
         lines = await steps.compute(Stage.PREPARE, first_ways, lines, upside_down)
         default, *others = self.recognizers
-        readings = await self._read(page, lines, steps, default)
-        readings += await self._read_scripts(page, readings, steps, others)
+        readings = await self._read(sheet, lines, steps, default)
+        readings += await self._read_scripts(sheet, readings, steps, others)
         further = await steps.compute(Stage.PREPARE, _further_ways, readings)
         while further:
-            again = await self._read(page, further[:FURTHER], steps, default)
+            again = await self._read(sheet, further[:FURTHER], steps, default)
             readings += again
             made_sense = sum(each.confidence >= DOUBTFUL for each in again)
             further = further[FURTHER:] if made_sense >= WORTHWHILE * len(again) else []
         return await steps.compute(Stage.FINISH, finish, picture, readings, options)
 
-    async def _find(self, page: Pixels, effort: Effort, steps: Steps) -> tuple[Pixels, Quads]:
+    async def _find(self, page: Pixels, effort: Effort, steps: Steps) -> tuple[Sheet, Quads]:
         """Find boxes, in the pixels of `page`, and what to read them from: the page, unless its text is faint."""
         faint = await steps.compute(Stage.PREPARE, bring_out, page) if effort is not Effort.FAST else None
         if faint is None:
-            return page, await find(page, effort, steps)
-        return faint.to_read, await find(faint.to_find, effort, steps) / np.float32(faint.scale)
+            return Sheet(page, faint=False), await find(page, effort, steps)
+        return Sheet(faint.to_read, faint=True), await find(faint.to_find, effort, steps) / np.float32(faint.scale)
 
-    async def _read(self, page: Pixels, lines: Sequence[Line], steps: Steps, recognizer: Recognizer) -> list[Reading]:
+    async def _read(self, sheet: Sheet, lines: Sequence[Line], steps: Steps, recognizer: Recognizer) -> list[Reading]:
         batches = await steps.compute(Stage.PREPARE, recognizer_batches, lines)
-        answers = await infer_all(steps, recognizer.role, batches, partial(recognizer_pixels, page))
-        return await steps.compute(Stage.FINISH, _readings, batches, answers, recognizer)
+        answers = await infer_all(steps, recognizer.role, batches, partial(recognizer_pixels, sheet.pixels))
+        return await steps.compute(Stage.FINISH, _readings, batches, answers, recognizer, sheet.faint)
 
     async def _read_scripts(
-        self, page: Pixels, readings: Sequence[Reading], steps: Steps, others: Sequence[Recognizer]
+        self, sheet: Sheet, readings: Sequence[Reading], steps: Steps, others: Sequence[Recognizer]
     ) -> list[Reading]:
         """Readings of the doubtful lines in further scripts, if one of a few such lines makes sense in them."""
         doubtful = [each.line for each in readings if each.confidence < DOUBTFUL]
         if not doubtful or not others:
             return []
         tried = doubtful[:: -(-len(doubtful) // TRIED)]
-        found = [await self._read(page, tried, steps, other) for other in others]
+        found = [await self._read(sheet, tried, steps, other) for other in others]
         winners: Counter[int] = Counter()
         for row in zip(*(_in_order(each) for each in found), strict=True):
             best = max(range(len(row)), key=lambda place: row[place].confidence)
@@ -182,7 +191,7 @@ class OcrTask:
         rest = [line for line in doubtful if line not in tried]
         for place, lines in winners.most_common(PAGE_SCRIPTS):
             if lines and rest:
-                found.append(await self._read(page, rest, steps, others[place]))
+                found.append(await self._read(sheet, rest, steps, others[place]))
         return [reading for each in found for reading in each]
 
 
@@ -191,7 +200,9 @@ def _in_order(readings: Sequence[Reading]) -> list[Reading]:
     return sorted(readings, key=lambda each: each.line.number)
 
 
-def _readings(batches: Sequence[Batch], answers: Sequence[Tensors], recognizer: Recognizer) -> list[Reading]:
+def _readings(
+    batches: Sequence[Batch], answers: Sequence[Tensors], recognizer: Recognizer, faint: bool
+) -> list[Reading]:
     readings = []
     for batch, answer in zip(batches, answers, strict=True):
         rows = zip(batch.lines, answer["token_ids"], answer["confidences"], strict=True)
@@ -201,8 +212,8 @@ def _readings(batches: Sequence[Batch], answers: Sequence[Tensors], recognizer: 
             from_left = read_characters(token_ids, confidences, recognizer.charset, 1 / seen)
             characters = recognizer.as_read(from_left)
             density = letters_per_height(characters, width / HEIGHT)
-            confidence = likely_right(characters, density)
-            readings.append(Reading(line, seen, characters, join(characters), density, confidence))
+            confidence = likely_right(characters, density, faint=faint)
+            readings.append(Reading(line, seen, characters, join(characters), density, faint, confidence))
     return readings
 
 
@@ -251,7 +262,7 @@ def _words(reading: Reading, corners: Corners) -> tuple[TextWord, ...]:
         places = (min(place * reading.seen, 1.0) for place in ends)
         first, last = (begin + (end - begin) * place for place in places)
         outline = _polygon(np.stack([first[0], last[0], last[1], first[1]]))
-        words.append(TextWord(join(word), likely_right(word, reading.density), outline))
+        words.append(TextWord(join(word), likely_right(word, reading.density, faint=reading.faint), outline))
     return tuple(words)
 
 

@@ -39,7 +39,7 @@ def test_what_is_owned_has_context_where_the_view_goes_on():
     assert len(places) == 4
     for place in places:
         left, top, right, bottom = place.owned
-        assert (place.width, place.height) == (928, 736)
+        assert (place.width, place.height) == (1024, 736)
         assert left - place.left >= CONTEXT
         assert top - place.top >= CONTEXT
         assert place.left + place.width - right >= CONTEXT
@@ -48,15 +48,15 @@ def test_what_is_owned_has_context_where_the_view_goes_on():
 
 def test_a_canvas_lies_within_its_view_if_it_fits():
     (place,) = lay_out((1900, 1450, 1950, 1480), VIEW)
-    assert (place.left, place.top, place.width, place.height) == (2000 - 512, 1500 - 512, 512, 512)
+    assert (place.left, place.top, place.width, place.height) == (2000 - 320, 1500 - 320, 320, 320)
 
 
 def test_the_smallest_sides_are_taken():
     assert all(place.width in CANVAS_SIDES for place in lay_out((0, 0, *VIEW), VIEW))
-    assert pixels(lay_out((0, 0, *VIEW), VIEW)) == 6 * 832 * 832
-    assert pixels(lay_out((0, 0, 1900, 20), VIEW)) == 3 * 832 * 512
+    assert pixels(lay_out((0, 0, *VIEW), VIEW)) == 6 * 768 * 896
+    assert pixels(lay_out((0, 0, 1900, 20), VIEW)) == 3 * 768 * 320
     first, second, _ = lay_out((0, 0, 1900, 20), VIEW)
-    assert second.left - first.left == 832 - OVERLAP
+    assert second.left - first.left == 768 - OVERLAP
 
 
 def test_neighbours_share_a_canvas_and_distant_areas_do_not():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from imagier_server.tasks.ocr.boxes import Quads
 from imagier_server.tasks.ocr.finding import CAREFUL_SIDE, find
+from imagier_server.tasks.ocr.hints import DETAILS
 from imagier_server.tasks.ocr.values import Effort
 from support.scripted_ocr import Scripted
 
@@ -75,3 +76,16 @@ def test_a_small_line_on_a_plain_ground_is_looked_at_closer_unless_it_has_to_be_
 def test_what_is_seen_closer_stands_beside_what_was_seen_at_a_glance():
     both, _ = found(page(BAR, (200, 300, 500, 308)), Effort.BALANCED)
     assert sorted(np.round(both.mean(axis=1)[:, 0] / 10).tolist()) == [35, 165]
+
+
+def test_of_many_details_a_few_are_looked_at_if_none_of_them_is_a_line():
+    specks = [
+        (200 + 400 * column, 200 + 400 * row, 240 + 400 * column, 204 + 400 * row)
+        for column in range(7)
+        for row in range(4)
+    ]
+    _, seen = found(page(*specks), Effort.BALANCED)  # too low for this detector even from closer by
+    assert len(seen) <= 1 + DETAILS
+    lines = [(left, top, right + 60, bottom + 4) for left, top, right, bottom in specks]
+    all_found, _ = found(page(*lines), Effort.BALANCED)
+    assert len(all_found) == len(lines)

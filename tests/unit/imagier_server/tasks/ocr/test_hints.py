@@ -16,6 +16,7 @@ from imagier_server.tasks.ocr.hints import (
     find_hints,
     keep_lost,
     looks_like_print,
+    shows_line,
     shows_text,
 )
 
@@ -122,3 +123,20 @@ def test_where_a_map_shows_nothing_there_is_no_text():
     probabilities = drawn((100, 100, 140, 110))
     assert shows_text(probabilities, (90, 90, 200, 120))
     assert not shows_text(probabilities, (150, 90, 200, 120))
+
+
+def test_what_is_most_like_a_line_comes_first():
+    pixels = np.full((400, 600, 3), 200, np.uint8)
+    pixels[40:72, 40:72] = 20
+    pixels[300:306, 100:300] = 20
+    first, second = find_details(pixels)
+    assert first[1] < 300 < first[3]
+    assert second[1] < 40
+
+
+def test_a_core_is_a_line_and_a_speck_is_none():
+    probabilities = np.zeros((100, 200), np.uint8)
+    probabilities[40:44, 20:60] = 200
+    probabilities[80:83, 20:30] = 200
+    assert shows_line(probabilities, (0, 30, 100, 60))
+    assert not shows_line(probabilities, (0, 70, 100, 100))

@@ -73,6 +73,15 @@ def test_a_chinese_character_fills_as_much_as_two_letters():
     assert confidence("面包店六点半", 5) == confidence("fresh bread!", 5)
 
 
+def test_blurred_letters_of_a_faint_page_are_likelier_right_than_they_look():
+    letters = line("fresh bread", 0.9)
+    assert likely_right(letters) < 0.4
+    assert likely_right(letters, faint=True) > 0.6
+    assert likely_right(line("fresh bread", 0.7), faint=True) < 0.4
+    assert likely_right(line("3", 0.9), faint=True) == likely_right(line("3", 0.9)), "it may be no letter at all"
+    assert likely_right([], faint=True) == 0.0
+
+
 def test_blanks_say_nothing():
     assert confidence("   ", 5) == likely_right([]) == 0.0
     assert likely_right([*line("abc", 0.9), *line(" ", 0.1)]) == likely_right(line("abc", 0.9))
