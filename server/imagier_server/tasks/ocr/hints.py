@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.ocr.boxes import MIN_MEAN, TEXT, UNCLIP, Map, Quads, find_boxes
+from imagier_server.tasks.ocr.boxes import TEXT, UNCLIP, Map, Quads, find_boxes
 from imagier_server.tasks.ocr.canvases import Area
 
 TRUSTED = 16.0
@@ -50,14 +50,11 @@ PLAIN = 0.06
 DETAIL = 6
 """Maximum height of a detail in cells: a line or a few."""
 
-CORE = 60
-"""Minimum pixels of a line's core, seen closer."""
-
 DETAILS = 4
 """Of more, as many tell whether the others deserve a look: a photograph may have dozens, and hardly one that is text."""
 
 EDGE = 40.0
-"""Maximum height of such a line: the sample is a few lines high."""
+"""Maximum height of a line seen closer: a sample is a few lines high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +117,12 @@ def find_details(pixels: Pixels) -> list[Area]:
 
 def shows_text(probabilities: Map, area: Area) -> bool:
     """Say whether a map shows a box in an area: what is too uncertain to become one tells nothing."""
-    left, top, right, bottom = area
-    return len(find_boxes(probabilities[top:bottom, left:right], (1.0, 1.0), right - left, bottom - top)) > 0
+    return len(_heights(probabilities, area)) > 0
 
 
 def shows_line(probabilities: Map, area: Area) -> bool:
-    """Say whether a map shows something in an area that may be a line by itself."""
-    left, top, right, bottom = area
-    return int((probabilities[top:bottom, left:right] > MIN_MEAN).sum()) >= CORE
+    """Say whether a map shows a box in an area that is as low as a line of a few letters is, seen closer."""
+    return bool((_heights(probabilities, area) <= EDGE).any())
 
 
 def looks_like_print(probabilities: Map, sample: Area) -> bool:
@@ -169,6 +164,13 @@ def _box_height(contour: npt.NDArray[np.int32]) -> float:
     """The height of the box that a region's becomes (`find_boxes`)."""
     _, (side, other), _ = cv2.minAreaRect(contour)
     return min(side, other) + UNCLIP * side * other / max(side + other, 1.0)
+
+
+def _heights(probabilities: Map, area: Area) -> npt.NDArray[np.float32]:
+    """The shorter sides of the boxes that a map shows in an area."""
+    left, top, right, bottom = area
+    quads = find_boxes(probabilities[top:bottom, left:right], (1.0, 1.0), right - left, bottom - top)
+    return np.asarray(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1))
 
 
 def _holes(

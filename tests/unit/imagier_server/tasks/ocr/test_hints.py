@@ -134,9 +134,12 @@ def test_what_is_most_like_a_line_comes_first():
     assert second[1] < 40
 
 
-def test_a_core_is_a_line_and_a_speck_is_none():
-    probabilities = np.zeros((100, 200), np.uint8)
+def test_a_low_box_is_a_line_and_a_high_one_or_a_speck_is_none():
+    probabilities = np.zeros((300, 200), np.uint8)
     probabilities[40:44, 20:60] = 200
-    probabilities[80:83, 20:30] = 200
+    probabilities[80:82, 20:22] = 200
+    probabilities[120:240, 10:190] = 200  # a blurred patch of fur
     assert shows_line(probabilities, (0, 30, 100, 60))
     assert not shows_line(probabilities, (0, 70, 100, 100))
+    assert not shows_line(probabilities, (0, 110, 200, 250))
+    assert shows_text(probabilities, (0, 110, 200, 250))
