@@ -21,6 +21,11 @@ import psutil
 Send = Callable[[], Awaitable[object]]
 """Sends one request and waits for its answer. Raises or ends the benchmark if it fails."""
 
+
+class RefusedError(Exception):
+    """A `Send` raises it when the server refuses: the open load goes on."""
+
+
 _SAMPLE_SECONDS = 2.5
 """Reading the memory of thirty processes takes tens of milliseconds."""
 _MIB = 1 << 20
@@ -70,19 +75,22 @@ def poisson(rate: float, seconds: float, seed: int) -> list[float]:
 async def opened(sends: Sequence[Send], arrivals: Sequence[float]) -> list[float]:
     """Send requests at these moments, whether or not others are answered; return the latencies in seconds, in order of arrival.
 
-    A latency counts from the moment at which the request should have been sent: a late sender hides no waiting.
+    A latency counts from the moment at which the request should have been sent: a late sender hides no waiting. What is refused has
+    none.
     """
     started = time.perf_counter()
 
-    async def one(send: Send, moment: float) -> float:
-        await send()
-        return time.perf_counter() - started - moment
+    async def one(send: Send, moment: float) -> float | None:
+        with suppress(RefusedError):
+            await send()
+            return time.perf_counter() - started - moment
+        return None
 
     running = []
     for send, moment in zip(cycle(sends), arrivals, strict=False):
         await asyncio.sleep(max(0.0, started + moment - time.perf_counter()))
         running.append(asyncio.create_task(one(send, moment)))
-    return list(await asyncio.gather(*running))
+    return [latency for latency in await asyncio.gather(*running) if latency is not None]
 
 
 def family(roots: Sequence[psutil.Process]) -> list[psutil.Process]:
@@ -113,7 +121,8 @@ def pss_mib(processes: Sequence[psutil.Process]) -> float:
     return total / _MIB
 
 
-def _busy() -> float:
+def busy_seconds() -> float:
+    """CPU time of everything on the machine so far, and what its host took from it (steal)."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
 
@@ -152,7 +161,7 @@ class Meter:
 
     def _now(self) -> tuple[float, float, float]:
         # The sum over Triton's many processes takes milliseconds; the rest is read beside it.
-        return cpu_seconds(self.processes), time.process_time(), _busy()
+        return cpu_seconds(self.processes), time.process_time(), busy_seconds()
 
 
 def watch(processes: Sequence[psutil.Process]) -> None:

@@ -1,99 +1,130 @@
 # SPDX-License-Identifier: Apache-2.0
 """A queueing network of our server for simpy: gateways, decoders, Triton's queues with dynamic batching and priorities, instances.
 
-Work is CPU or GPU time, and whatever runs at once shares the cores: processor sharing, as Linux does among threads (Kleinrock,
-Queueing Systems II, 1976, ch. 4). All times are seconds.
+Work is CPU or GPU time, and takes turns on cores as threads do under Linux. All times are seconds.
 """
 
 from __future__ import annotations
 
-import bisect
-import heapq
-import itertools
+import random
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
+import numpy as np
 import simpy
 
 Process = Generator[simpy.Event, Any, None]
 
+SLICE = 0.0014
+"""Seconds for which a thread keeps its core while others wait: Linux's 0.7 ms, doubled on two cores (sched/fair.c, base slice)."""
+TICK = 0.004
+"""Seconds between two looks of an idle core for work that waits elsewhere: a tick at 250 Hz."""
+LOOP, THREADS, TRITON = 5, 8, 5
+"""In how many turns a picture takes its time of the event loop, of the gateway's other threads and of Triton's own process."""
+
+
+@dataclass(eq=False)
+class Job:
+    """Work of one thread: seconds left, and the event of its end."""
+
+    left: float
+    urgent: bool
+    done: simpy.Event
+
 
 class Cores:
-    """Cores, or one GPU, that all work on them shares equally. `busy`: core-seconds spent so far, by what for."""
+    """Cores, or one GPU, each with a queue of its own. `busy`: core-seconds so far, by what for; others take a part of `count`.
 
-    def __init__(self, env: simpy.Environment, count: float) -> None:
+    As in Linux, threads of a core take turns, and who wakes goes to an idle core. The one that wakes it is still busy then; if all
+    are, it waits at any of them, while the waker's may fall idle: an idle core looks for such work only at its next tick.
+    A niceness of 5, which has a third of the share of 0, is played as standing behind it in the queue (`urgent` is 0).
+    """
+
+    def __init__(
+        self, env: simpy.Environment, count: float, turn: float = SLICE, tick: float = TICK, seed: int = 0
+    ) -> None:
         self.env, self.count = env, count
         self.busy: Counter[str] = Counter()
-        # Each job advances with its threads times one speed, so jobs end in the order of what `progress` must reach.
-        self._progress = self._since = 0.0
-        self._threads = 0.0
-        self._jobs: list[tuple[float, int, float, simpy.Event]] = []
-        self._number = itertools.count()
-        self._alarm = 0
+        self._places = range(ceil(count - 1e-9))
+        self._speed = count / len(self._places)
+        self._turn, self._tick = turn, tick
+        self._dice = random.Random(seed)
+        self._running: list[Job | None] = [None for _ in self._places]
+        self._waiting: list[tuple[deque[Job], deque[Job]]] = [(deque(), deque()) for _ in self._places]
+        self._ended = (-1, -1.0)  # the core on which a thread ended last, and when
 
-    def work(self, seconds: float, kind: str, threads: float = 1.0) -> simpy.Event:
-        """Do so much work on at most `threads` cores at once; the event happens when it is done."""
+    def work(self, seconds: float, kind: str, *, urgent: bool = False) -> simpy.Event:
+        """Do so much work in one thread; the event is its end."""
         self.busy[kind] += seconds
-        done = self.env.event()
+        job = Job(seconds, urgent, self.env.event())
         if seconds <= 0:
-            return done.succeed()
-        self._advance()
-        self._threads += threads
-        heapq.heappush(self._jobs, (self._progress + seconds / threads, next(self._number), threads, done))
-        self._set_alarm()
-        return done
+            return job.done.succeed()
+        waker = self._ended[0] if self._ended[1] == self.env.now else -1
+        idle = [place for place in self._places if self._running[place] is None]
+        elsewhere = [place for place in idle if place != waker]
+        place = self._dice.choice(elsewhere or self._places)
+        if place in idle:
+            self._run(place, job)
+        else:
+            self._waiting[place][not urgent].append(job)
+            for each in idle:  # the waker's
+                self._look_later(each)
+        return job.done
 
-    def _speed(self) -> float:
-        return min(1.0, self.count / self._threads) if self._threads else 0.0
+    def _run(self, place: int, job: Job) -> None:
+        self._running[place] = job
+        step = min(job.left, self._turn)
+        job.left -= step
+        self.env.timeout(step / self._speed).callbacks.append(lambda _: self._pause(place, job))
 
-    def _advance(self) -> None:
-        self._progress += (self.env.now - self._since) * self._speed()
-        self._since = self.env.now
+    def _pause(self, place: int, job: Job) -> None:
+        self._running[place] = None
+        if job.left > 1e-12:
+            self._waiting[place][not job.urgent].append(job)
+        else:
+            self._ended = place, self.env.now
+            job.done.succeed()
+        if not self._take(place, place) and any(map(any, self._waiting)):
+            self._look_later(place)
 
-    def _set_alarm(self) -> None:
-        self._alarm += 1
-        if self._jobs:
-            left = max(0.0, self._jobs[0][0] - self._progress) / self._speed()
-            alarm = self.env.timeout(left, self._alarm)
-            alarm.callbacks.append(self._ring)
+    def _look_later(self, place: int) -> None:
+        shift = self._tick * place / len(self._places)  # the cores' ticks come at different times
+        left = self._tick - (self.env.now + shift) % self._tick
+        self.env.timeout(left).callbacks.append(lambda _: self._look(place))
 
-    def _ring(self, alarm: simpy.Event) -> None:
-        if alarm.value != self._alarm:
-            return  # something has begun or ended since
-        self._advance()
-        # The first has ended, whatever rounding says, and all that ended with it.
-        reached = max(self._progress, self._jobs[0][0]) + 1e-12
-        while self._jobs and self._jobs[0][0] <= reached:
-            _, _, threads, done = heapq.heappop(self._jobs)
-            self._threads -= threads
-            done.succeed()
-        if not self._jobs:
-            self._threads = 0.0
-        self._set_alarm()
+    def _look(self, place: int) -> None:
+        if self._running[place] is None:
+            self._take(place, max(self._places, key=lambda each: sum(map(len, self._waiting[each]))))
+
+    def _take(self, place: int, source: int) -> bool:
+        waiting = next(filter(None, self._waiting[source]), None)
+        if waiting:
+            self._run(place, waiting.popleft())
+        return bool(waiting)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """CPU or GPU seconds of a batch by its rows, linear between what was measured; `threads` that it keeps busy alone."""
+    """CPU or GPU seconds of a batch by its rows, linear between what was measured."""
 
     rows: Sequence[int]
     seconds: Sequence[float]
-    threads: float = 1.0
 
     def at(self, rows: float) -> float:
-        """Seconds of a batch of so many rows."""
-        if rows >= self.rows[-1] or len(self.rows) == 1:
+        if rows >= self.rows[-1]:
             return self.seconds[-1] * rows / self.rows[-1]
-        right = max(1, bisect.bisect_left(self.rows, rows))
-        (x0, x1), (y0, y1) = self.rows[right - 1 : right + 1], self.seconds[right - 1 : right + 1]
-        return y0 + (y1 - y0) * (rows - x0) / (x1 - x0)
+        return float(np.interp(rows, self.rows, self.seconds))
 
 
 @dataclass
 class Batcher:
-    """A model in Triton: when an instance is free, it takes what waits, urgent first, up to `most` rows; no queue delay."""
+    """A model in Triton: when an instance is free, it takes what waits, urgent first, up to `most` rows; no queue delay.
+
+    A batch runs as a whole; with `workers`, which all instances share, row by row (config.pbtxt's `rows_per_run`).
+    """
 
     env: simpy.Environment
     cores: Cores
@@ -101,6 +132,8 @@ class Batcher:
     curve: Curve
     instances: int
     most: int
+    workers: simpy.Resource | None = None
+    vary: Callable[[float], float] = float
     batches: int = 0
     rows: float = 0
     load: float = 0
@@ -110,7 +143,7 @@ class Batcher:
         self._free = self.instances
 
     def infer(self, rows: float, priority: int = 1) -> simpy.Event:
-        """Queue a request of so many rows; priority 1 goes before 2."""
+        """Queue a request; priority 1 goes before 2."""
         done = self.env.event()
         self._waiting[priority].append((rows, done))
         self.load += rows
@@ -130,34 +163,55 @@ class Batcher:
         rows = sum(each for each, _ in batch)
         self.batches += 1
         self.rows += rows
-        yield self.cores.work(self.curve.at(rows), self.name, self.curve.threads)
+        if self.workers and rows > 1:
+            yield self.env.all_of([self.env.process(self._row(self.workers)) for _ in range(round(rows))])
+        else:
+            yield self._work(rows)
         self._free += 1
         self.load -= rows
         for _, done in batch:
             done.succeed()
         self._start()
 
+    def _row(self, workers: simpy.Resource) -> Process:
+        with workers.request() as turn:
+            yield turn
+            yield self._work(1)
+
+    def _work(self, rows: float) -> simpy.Event:
+        return self.cores.work(self.vary(self.curve.at(rows)), self.name)
+
 
 @dataclass(frozen=True)
 class Demand:
     """What one picture needs, in seconds. `tasks` run at once; each asks models in turn, for so many rows."""
 
-    client: float
-    gateway: float
-    decode: float
-    triton: float
-    tasks: Sequence[Sequence[tuple[str, float]]]
-    hand_over: float = 0.0
+    caller: float = 0.0
+    loop: float = 0.0
+    threads: float = 0.0
+    decode: float = 0.0
+    triton: float = 0.0
+    tasks: Sequence[Sequence[tuple[str, float]]] = ()
 
 
 @dataclass
 class Gateway:
-    """One gateway: a process with one event loop, and decoder processes."""
+    """A process with one event loop and other threads, and decoder processes."""
 
     cores: Cores
     loop: simpy.Resource
     decoders: simpy.Resource
     load: int = 0
+
+    def thread(self, demand: Demand, share: float = 1.0) -> simpy.Event:
+        """A turn of one of the other threads."""
+        return self.cores.work(share * demand.threads / THREADS, "threads", urgent=True)
+
+    def turn(self, demand: Demand, share: float = 1.0) -> Process:
+        """A turn of the event loop."""
+        with self.loop.request() as mine:
+            yield mine
+            yield self.cores.work(share * demand.loop / LOOP, "loop", urgent=True)
 
 
 @dataclass
@@ -182,59 +236,65 @@ class Cluster:
     engines: Sequence[Engine]
     clients: Cores | None = None
     latencies: list[float] = field(default_factory=list)
-    arrived: list[float] = field(default_factory=list)
 
     def picture(self, demand: Demand, priority: int = 1) -> Process:
         """The way of one picture, to the gateway with the fewest in it, and from there to the least loaded Triton."""
         started = self.env.now
-        if self.clients:
-            yield self.clients.work(demand.client, "client")
         gateway = min(self.gateways, key=lambda each: each.load)
         gateway.load += 1
-        yield from self._loop(gateway, demand.gateway / 2)
+        if self.clients:
+            yield self.clients.work(demand.caller / 2, "caller", urgent=True)
+        yield gateway.thread(demand)  # receives it
+        yield from gateway.turn(demand)
         with gateway.decoders.request() as turn:
             yield turn
+            yield gateway.thread(demand)  # sends it
             yield gateway.cores.work(demand.decode, "decoders")
-        engine = min(self.engines, key=lambda each: each.load)
-        yield engine.cores.work(demand.triton, "tritonserver")
-        yield self.env.all_of([self.env.process(self._task(engine, task, priority)) for task in demand.tasks])
-        yield from self._loop(gateway, demand.gateway / 2)
+            yield gateway.thread(demand)  # receives its pixels
+        yield from gateway.turn(demand)
+        tasks = [self._task(gateway, demand, task, priority) for task in demand.tasks]
+        yield self.env.all_of([self.env.process(task) for task in tasks])
+        yield from gateway.turn(demand)
+        yield gateway.thread(demand)  # answers
+        if self.clients:
+            yield self.clients.work(demand.caller / 2, "caller", urgent=True)
         gateway.load -= 1
-        if demand.hand_over:
-            yield self.env.timeout(demand.hand_over)
-        self.arrived.append(started)
         self.latencies.append(self.env.now - started)
 
-    @staticmethod
-    def _loop(gateway: Gateway, seconds: float) -> Process:
-        with gateway.loop.request() as turn:
-            yield turn
-            yield gateway.cores.work(seconds, "gateway")
-
-    @staticmethod
-    def _task(engine: Engine, task: Sequence[tuple[str, float]], priority: int) -> Process:
+    def _task(self, gateway: Gateway, demand: Demand, task: Sequence[tuple[str, float]], priority: int) -> Process:
+        share = 1 / len(demand.tasks)
+        engine = min(self.engines, key=lambda each: each.load)
+        yield gateway.thread(demand, share)  # prepares
+        yield from gateway.turn(demand, share)
+        yield gateway.thread(demand, share)  # asks Triton
+        for _ in range(TRITON // 2):
+            yield engine.cores.work(share * demand.triton / TRITON, "tritonserver")  # receives it, and queues it
         for model, rows in task:
             yield engine.models[model].infer(rows, priority)
+        for _ in range(TRITON - TRITON // 2):
+            yield engine.cores.work(share * demand.triton / TRITON, "tritonserver")
+        yield gateway.thread(demand, share)  # hears its answer
+        yield from gateway.turn(demand, share)
+        yield gateway.thread(demand, share)  # finishes
 
 
-def closed(cluster: Cluster, demand: Demand, in_flight: int, seconds: float, priority: int = 1) -> None:
-    """Keep so many pictures in flight, for so long."""
+def closed(cluster: Cluster, demand: Callable[[], Demand], in_flight: int, seconds: float, priority: int = 1) -> None:
+    """Keep so many pictures in flight, for so long, and answer them all. `demand` draws each one's."""
 
     def caller() -> Process:
         while cluster.env.now < seconds:
-            yield cluster.env.process(cluster.picture(demand, priority))
+            yield cluster.env.process(cluster.picture(demand(), priority))
 
-    callers = [cluster.env.process(caller()) for _ in range(in_flight)]
-    cluster.env.run(cluster.env.all_of(callers))
+    cluster.env.run(cluster.env.all_of([cluster.env.process(caller()) for _ in range(in_flight)]))
 
 
-def opened(cluster: Cluster, demand: Demand | Callable[[], Demand], arrivals: Sequence[float]) -> None:
-    """Let pictures arrive at these moments, and answer them all. A function draws each one's demand."""
+def opened(cluster: Cluster, demand: Callable[[], Demand], arrivals: Sequence[float]) -> None:
+    """Let pictures arrive at these moments, and answer them all. `demand` draws each one's."""
 
     def source() -> Process:
         for moment in arrivals:
             yield cluster.env.timeout(moment - cluster.env.now)
-            cluster.env.process(cluster.picture(demand() if callable(demand) else demand))
+            cluster.env.process(cluster.picture(demand()))
 
     cluster.env.process(source())
     cluster.env.run()

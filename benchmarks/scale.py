@@ -10,22 +10,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
 import simpy
 from queueing import Batcher, Cluster, Cores, Curve, Demand, Engine, Gateway, closed, opened
+from service_times import figures, measure, net
 
 RESULTS = Path(__file__).parent / "results"
 PHOTOGRAPHS, HOURS = 25_000_000, 12
 """Bibliothèque nationale's task."""
 BNF_CORES, BNF_GPUS = 10, 2
+SEEDS = 3
+"""Plays of each measured turn."""
 SERVERS = 2
 """Cores of one gateway in the table of what each part brings."""
 # ASSUMED, for no GPU was at hand: Hugging Face's timm lists 3 815 pictures/s for tf_efficientnet_lite2 at 260 pixels on an RTX 3090
@@ -35,6 +39,9 @@ TIMM_PICTURES_PER_SECOND = 3814.92
 LAUNCH_SECONDS = 0.002
 GPU_ROWS = (1, 64)
 
+Vary = Callable[[float], float]
+"""Draws a time from its mean."""
+
 
 def rows_of(measured: Mapping[str, Any]) -> dict[str, float]:
     """Rows that a picture asks of each model. The models of text count as one, `text`, whose row is all of a picture's text."""
@@ -42,89 +49,90 @@ def rows_of(measured: Mapping[str, Any]) -> dict[str, float]:
     return rows if len(rows) == len(measured["rows"]) else {**rows, "text": 1}
 
 
-def demand_of(measured: Mapping[str, Any], hand_over: float = 0.0) -> Demand:
+def demand_of(spent: Mapping[str, float], rows: Mapping[str, float], vary: Vary = float) -> Demand:
     """A picture's demand; its tasks run at once."""
-    tasks = [[each] for each in rows_of(measured).items()]
-    return Demand(measured["client"], measured["gateway"], measured["decode"], measured["triton"], tasks, hand_over)
+    return Demand(
+        spent["caller"],
+        spent["event loop"],
+        spent["gateway's other threads"],
+        vary(spent["decoders"]),
+        spent["Triton"],
+        [[each] for each in rows.items()],
+    )
+
+
+def varying(spread: float, dice: random.Random) -> Vary:
+    """Draws around a mean: Gamma, with this ratio of standard deviation and mean."""
+    return lambda mean: dice.gammavariate(spread**-2, mean * spread**2)
 
 
 def row_seconds(facts: Mapping[str, Any]) -> dict[str, float]:
     """CPU seconds of a row of each model."""
     works = {"tagger": "tags", "captioner": "caption", "text": "ocr"}
     demands = facts["demands"]
-    return {model: demands[work]["models"] / rows_of(demands[work])[model] for model, work in works.items()}
-
-
-def machine(facts: Mapping[str, Any], others: float = 0.0) -> Cluster:
-    """This machine: callers, gateway, decoders and models on the same cores, of which others have taken some."""
-    env = simpy.Environment()
-    cores = Cores(env, facts["cores"] - others)
-    models = {
-        name: Batcher(
-            env, cores, name, Curve(each["rows"], each["seconds"], each["threads"]), each["instances"], each["most"]
-        )
-        for name, each in facts["models"].items()
+    return {
+        model: demands[work]["spent"]["model's processes"] / rows_of(demands[work])[model]
+        for model, work in works.items()
     }
+
+
+def simulated(facts: Mapping[str, Any], turn: Mapping[str, Any], seed: int) -> Cluster:
+    """A turn of tags on this machine: callers, gateway, decoders and models on the same cores, of which others take some."""
+    dice = random.Random(seed)
+    spread, spent = facts["spread"], net(turn, facts["idle"])
+    env = simpy.Environment()
+    cores = Cores(env, facts["cores"] - turn["others"] - sum(facts["idle"].values()), seed=seed)
+    model = facts["model"]
+    tagger = Batcher(
+        env,
+        cores,
+        "tagger",
+        Curve([1], [spent["model's processes"]]),
+        model["instances"],
+        model["most"],
+        workers=simpy.Resource(env, model["instances"]),
+        vary=varying(spread["models"], dice),
+    )
     gateway = Gateway(cores, simpy.Resource(env, 1), simpy.Resource(env, facts["decoders"]))
-    return Cluster(env, [gateway], [Engine(cores, models)], cores)
-
-
-def simulated(
-    facts: Mapping[str, Any], load: Mapping[str, Any], hand_over: float, arrivals: Sequence[float] = ()
-) -> Cluster:
-    """Tags on this machine under one load."""
-    cluster = machine(facts, load["others"])
-    demand = demand_of(facts["demands"]["tags"], hand_over)
-    if arrivals:
-        opened(cluster, demand, arrivals)
+    cluster = Cluster(env, [gateway], [Engine(cores, {"tagger": tagger})], cores)
+    draw = partial(demand_of, spent, {"tagger": 1}, varying(spread["decode"], dice))
+    if "arrivals" in turn:
+        opened(cluster, draw, turn["arrivals"])
     else:
-        closed(cluster, demand, load["in_flight"], 3 * facts["seconds"])
+        closed(cluster, draw, turn["in_flight"], facts["seconds"])
     return cluster
 
 
-def milliseconds(cluster: Cluster) -> dict[str, float]:
-    """Mean, median and 95th percentile."""
-    p50, p95 = np.percentile(cluster.latencies, [50, 95])
-    return {
-        name: round(float(each) * 1e3, 1)
-        for name, each in (("mean_ms", mean(cluster.latencies)), ("p50_ms", p50), ("p95_ms", p95))
-    }
+def compared(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Simulated latencies beside the measured ones, all turns of a load together; nothing is fitted.
 
-
-def compared(facts: Mapping[str, Any], arrivals: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Simulated latencies beside the measured ones.
-
-    One number is fitted, at one picture in flight: the time that passes between processes while none of them works. A share of the
-    capacity is a share of each one's own capacity, and the pictures arrive as they did, scaled by that.
+    Each turn is played with its own processor time of a picture, moments of arrival, and cores that others left.
     """
-    measured = facts["latencies"]
-    alone = measured["1 in flight"]
-    hand_over = max(0.0, alone["mean_ms"] / 1e3 - mean(simulated(facts, alone, 0.0).latencies))
     found: dict[str, Any] = {}
-    capacity = 0.0
-    for name, load in measured.items():
-        times = [
-            moment * measured["8 in flight"]["pictures_per_second"] / capacity for moment in arrivals.get(name, ())
-        ]
-        cluster = simulated(facts, load, hand_over, times)
-        rate = len(cluster.latencies) / cluster.env.now
-        capacity = rate if name == "8 in flight" else capacity
-        ours = {"pictures_per_second": round(rate, 2), **milliseconds(cluster)}
-        keys = ("mean_ms", "p50_ms", "p95_ms") if arrivals.get(name) else tuple(ours)
-        found[name] = {
-            "measured": {key: load[key] for key in ours},
-            "simulated": ours,
-            "off_by": {key: round(ours[key] / load[key] - 1, 3) for key in keys},
+    for name, load in facts["loads"].items():
+        turns = [simulated(facts, turn, seed) for turn in load["turns"] for seed in range(SEEDS)]
+        ours = {
+            "pictures_per_second": round(mean(len(turn.latencies) / turn.env.now for turn in turns), 2),
+            **figures([latency for turn in turns for latency in turn.latencies]),
         }
-    return {"hand_over_ms": round(hand_over * 1e3, 1), "loads": found}
+        measured = {"pictures_per_second": round(mean(turn["pictures_per_second"] for turn in load["turns"]), 2)}
+        measured |= {key: load[key] for key in ours if key not in measured}
+        given = "arrivals" in load["turns"][0]
+        found[name] = {
+            "measured": measured,
+            "simulated": ours,
+            "off_by": {key: round(ours[key] / measured[key] - 1, 3) for key in list(ours)[given:]},
+            "others": max(turn["others"] for turn in load["turns"]),
+            **({"shares": [turn["share"] for turn in load["turns"]]} if given else {}),
+        }
+    return {"loads": found}
 
 
 def gpu_curves(facts: Mapping[str, Any], rows: Mapping[str, float]) -> dict[str, Curve]:
     """A GPU's curve for each model: measured, or assumed from how many times faster it is than a core."""
     file = RESULTS / "gpu_curves.json"
     known = json.loads(file.read_text("utf-8"))["models"] if file.exists() else {}
-    tagger = facts["models"]["tagger"]
-    faster = TIMM_PICTURES_PER_SECOND * tagger["seconds"][-1] / tagger["rows"][-1]
+    faster = TIMM_PICTURES_PER_SECOND * row_seconds(facts)["tagger"]
     curves = {}
     for model in rows:
         each = row_seconds(facts)[model] / faster
@@ -154,13 +162,13 @@ def saturated(
     """The most pictures a second, and how busy the cores, the event loops and the GPUs are then."""
     measured = facts["demands"][work]
     whole = cluster(facts, rows_of(measured), cores, gpus)
-    closed(whole, demand_of(measured), 64 * len(cores), seconds, priority=2)
+    closed(whole, partial(demand_of, measured["spent"], rows_of(measured)), 64 * len(cores), seconds, priority=2)
     elapsed = whole.env.now
     hosts = [gateway.cores for gateway in whole.gateways]
     cards = [next(iter(engine.models.values())).cores for engine in whole.engines]
     busy = {
         "cores": sum(sum(each.busy.values()) for each in hosts) / elapsed / sum(cores),
-        "event loops": sum(each.busy["gateway"] for each in hosts) / elapsed / len(hosts),
+        "event loops": sum(each.busy["loop"] for each in hosts) / elapsed / len(hosts),
         "gpus": sum(sum(each.busy.values()) for each in cards) / elapsed / gpus,
     }
     rate = len(whole.latencies) / elapsed
@@ -175,10 +183,6 @@ def saturated(
 
 def answers(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What saturates first, the 25 million, and what each part brings."""
-    here = machine(facts)
-    closed(here, demand_of(facts["demands"]["tags"]), 32, 60.0)
-    total = sum(here.engines[0].cores.busy.values())
-    shares = {kind: round(each / total, 3) for kind, each in here.engines[0].cores.busy.most_common()}
     library = {}
     for work in facts["demands"]:
         found = saturated(facts, work, [BNF_CORES / 5] * 5, BNF_GPUS)
@@ -191,20 +195,19 @@ def answers(facts: Mapping[str, Any]) -> dict[str, Any]:
         {"work": work, "gateways": gateways, "gpus": gpus, **saturated(facts, work, [SERVERS] * gateways, gpus, 5.0)}
         for work, gateways, gpus in product(("tags", "all"), (1, 2, 4, 8, 16, 32), (1, 2, 4))
     ]
-    return {"this_machine": {"cores": facts["cores"], "shares": shares}, "library": library, "growth": growth}
+    return {"library": library, "growth": growth}
 
 
-async def measured(repository: Path, seconds: float) -> dict[str, Any]:
+async def measured(repository: Path, seconds: float, rounds: int) -> dict[str, Any]:
     """Facts of the real server on this machine."""
     import peers
     from contenders import ours
-    from service_times import measure
     from throughput import machine as processor
 
     asks = {"tags": peers.TAGS, "caption": peers.CAPTION, "ocr": peers.OCR, "all": peers.ALL}
     with tempfile.TemporaryDirectory() as folder:
         async with ours(repository) as server:
-            facts = await measure(server, repository, Path(folder), asks, seconds)
+            facts = await measure(server, Path(folder), asks, seconds, rounds)
     return {"date": time.strftime("%Y-%m-%d"), "machine": processor(), **facts}
 
 
@@ -215,20 +218,21 @@ def main() -> None:
         "--measure", action="store_true", help="measure service times and latencies on this machine first"
     )
     parser.add_argument("--repository", type=Path, default=Path(__file__).parents[1] / "model_repository")
-    parser.add_argument("--seconds", type=float, default=8.0, help="length of each measured load")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a closed load; an open one takes thrice")
+    parser.add_argument("--rounds", type=int, default=3, help="of all loads in turn")
     parser.add_argument("--facts", type=Path, default=RESULTS / "service_times.json")
     parser.add_argument("--out", type=Path, default=RESULTS / "scale.json")
     arguments = parser.parse_args()
     if arguments.measure:
-        facts = asyncio.run(measured(arguments.repository, arguments.seconds))
+        facts = asyncio.run(measured(arguments.repository, arguments.seconds, arguments.rounds))
         arguments.facts.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     facts = json.loads(arguments.facts.read_text("utf-8"))
-    comparison = compared(facts, facts["arrivals"])
+    comparison = compared(facts)
     for name, each in comparison["loads"].items():
         print(f"{name:18} measured {each['measured']}  simulated {each['simulated']}  off by {each['off_by']}")
     record = {"date": facts["date"], "machine": facts["machine"], "comparison": comparison, **answers(facts)}
     arguments.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    print(json.dumps({key: record[key] for key in ("this_machine", "library")}, indent=1))
+    print(json.dumps(record["library"], indent=1))
 
 
 if __name__ == "__main__":

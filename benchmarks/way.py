@@ -13,7 +13,6 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,11 +29,11 @@ from imagier_server.tasks.tags.values import TagsOptions
 sys.path.insert(0, str(Path(__file__).parent))
 import picture_sets
 from contenders import front_end, opened, ours
-from loads import Send, closed, family
+from loads import Send, closed
+from spending import SERVED, spent
 from throughput import OUTPUT, ROOT, machine
 
 IN_FLIGHT, TINY_IN_FLIGHT = 8, 32
-SERVED = ("event loop", "gateway's other threads", "decoders", "Triton", "model's processes", "caller")
 Turn = tuple[float, Mapping[str, float]]
 
 
@@ -76,20 +75,6 @@ def bare(step: Callable[[], object], seconds: float) -> float:
         spent, until = time.process_time(), time.perf_counter() + seconds
         done = sum(threads.map(work, [until] * cores))
         return (time.process_time() - spent) / done * 1e3
-
-
-def spent(gateway: psutil.Process, engine: psutil.Process | None) -> Counter[str]:
-    """CPU seconds so far, by `SERVED`."""
-    found = Counter({"caller": time.process_time()})
-    for thread in gateway.threads():
-        name = "event loop" if thread.id == gateway.pid else "gateway's other threads"
-        found[name] += thread.user_time + thread.system_time
-    for process in family([gateway, engine] if engine else [gateway]):
-        if process != gateway:
-            of_engine = engine and process.ppid() == engine.pid
-            name = "Triton" if process == engine else "model's processes" if of_engine else "decoders"
-            found[name] += sum(process.cpu_times()[:2])
-    return found
 
 
 async def served(

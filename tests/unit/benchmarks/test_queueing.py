@@ -16,6 +16,8 @@ SEED = 1
 RATE = 0.6
 """Arrivals a second. Work takes a second on average, so that the one core is busy 0.6 of the time."""
 MANY = 20_000
+SLICE = 0.1
+"""Seconds of a turn on a core: short beside work of a second, so that cores are shared as the theory has it."""
 TOLERANCE = 0.05
 """Of the mean of that many pictures: they wait for one another, and so are worth far fewer independent ones."""
 
@@ -29,7 +31,7 @@ def queueing() -> SimpleNamespace:
 def one_core(queueing: SimpleNamespace, decoders: int) -> SimpleNamespace:
     """A gateway that only decodes, on one core."""
     env = simpy.Environment()
-    cores = queueing.Cores(env, 1)
+    cores = queueing.Cores(env, 1, SLICE)
     gateway = queueing.Gateway(cores, simpy.Resource(env, 1), simpy.Resource(env, decoders))
     return queueing.Cluster(env, [gateway], [queueing.Engine(cores, {})])
 
@@ -43,7 +45,7 @@ def arrivals(dice: random.Random) -> list[float]:
 
 
 def decoding(queueing: SimpleNamespace, seconds: float) -> object:
-    return queueing.Demand(client=0, gateway=0, decode=seconds, triton=0, tasks=())
+    return queueing.Demand(decode=seconds)
 
 
 @pytest.mark.parametrize(
@@ -59,25 +61,27 @@ def decoding(queueing: SimpleNamespace, seconds: float) -> object:
 def test_known_queues(queueing: SimpleNamespace, decoders: int, random_work: bool, expected: float) -> None:
     dice = random.Random(SEED + 1)  # what arrives must not know how long it will take
     cluster = one_core(queueing, decoders)
-    fixed = decoding(queueing, 1.0)
-    demand = (lambda: decoding(queueing, dice.expovariate(1.0))) if random_work else fixed
-    queueing.opened(cluster, demand, arrivals(random.Random(SEED)))
+    queueing.opened(
+        cluster,
+        lambda: decoding(queueing, dice.expovariate(1.0) if random_work else 1.0),
+        arrivals(random.Random(SEED)),
+    )
     assert len(cluster.latencies) == MANY
     assert mean(cluster.latencies) == pytest.approx(expected, rel=TOLERANCE)
 
 
-def machine(queueing: SimpleNamespace, cores: int = 2) -> SimpleNamespace:
+def machine(queueing: SimpleNamespace, cores: int = 2, tick: float = 0.004) -> SimpleNamespace:
     """Two cores for everything, and a model with two instances."""
     env = simpy.Environment()
-    shared = queueing.Cores(env, cores)
-    curve = queueing.Curve((1, 8), (0.02, 0.1), 1.5)
+    shared = queueing.Cores(env, cores, tick=tick)
+    curve = queueing.Curve((1, 8), (0.02, 0.1))
     tagger = queueing.Batcher(env, shared, "tagger", curve, 2, 8)
     gateway = queueing.Gateway(shared, simpy.Resource(env, 1), simpy.Resource(env, cores))
     return queueing.Cluster(env, [gateway], [queueing.Engine(shared, {"tagger": tagger})], shared)
 
 
-def tags(queueing: SimpleNamespace) -> object:
-    return queueing.Demand(client=0.001, gateway=0.004, decode=0.01, triton=0.001, tasks=[[("tagger", 1)]])
+def tags(queueing: SimpleNamespace, caller: float = 0.001) -> object:
+    return queueing.Demand(caller, loop=0.002, threads=0.002, decode=0.01, triton=0.001, tasks=[[("tagger", 1)]])
 
 
 def test_littles_law(queueing: SimpleNamespace) -> None:
@@ -99,18 +103,18 @@ def test_littles_law(queueing: SimpleNamespace) -> None:
 
     watching.callbacks.append(lambda _: setattr(watching, "defused", True))
     cluster.env.process(stop())
-    demand = queueing.Demand(client=0, gateway=0.004, decode=0.01, triton=0.001, tasks=[[("tagger", 1)]])
-    queueing.opened(cluster, demand, moments)
+    queueing.opened(cluster, lambda: tags(queueing, caller=0), moments)
     rate = len(moments) / moments[-1]
     assert mean(seen) == pytest.approx(rate * mean(cluster.latencies), rel=0.02)
 
 
 def test_work_is_conserved(queueing: SimpleNamespace) -> None:
-    cluster = machine(queueing)
-    queueing.closed(cluster, tags(queueing), 16, 20.0)
+    cluster = machine(queueing, tick=0.00001)  # an idle core finds at once what waits elsewhere
+    queueing.closed(cluster, lambda: tags(queueing), 16, 20.0)
     (cores,) = {id(gateway.cores): gateway.cores for gateway in cluster.gateways}.values()
     done = len(cluster.latencies)
-    assert cores.busy["gateway"] == pytest.approx(0.004 * done)
+    assert cores.busy["loop"] == pytest.approx(0.002 * done)
+    assert cores.busy["threads"] == pytest.approx(0.002 * done)
     assert cores.busy["decoders"] == pytest.approx(0.01 * done)
     assert cluster.engines[0].models["tagger"].rows == done
     total = sum(cores.busy.values())
@@ -118,15 +122,53 @@ def test_work_is_conserved(queueing: SimpleNamespace) -> None:
     assert total == pytest.approx(2 * cluster.env.now, rel=0.02), "and with work for all of them, no less"
 
 
-def test_cores_are_shared_equally_among_threads(queueing: SimpleNamespace) -> None:
+def ended(queueing: SimpleNamespace, cores: object, work: dict[str, tuple[float, bool]]) -> dict[str, float]:
+    """When each ends that begins at once: seconds of work, and whether it is urgent."""
+    found: dict[str, float] = {}
+    for name, (seconds, urgent) in work.items():
+        done = cores.work(seconds, name, urgent=urgent)
+        done.callbacks.append(lambda _, name=name: found.setdefault(name, cores.env.now))
+    cores.env.run()
+    return found
+
+
+def test_threads_take_turns_on_a_core(queueing: SimpleNamespace) -> None:
+    cores = queueing.Cores(simpy.Environment(), 1, turn=1.0)
+    work = {"long": (3.0, False), "short": (1.0, False), "urgent": (1.5, True)}
+    # The urgent one is next at each turn's end; then the others in turn.
+    assert ended(queueing, cores, work) == pytest.approx({"urgent": 2.5, "short": 3.5, "long": 5.5})
+
+
+def test_others_take_a_part_of_every_core(queueing: SimpleNamespace) -> None:
+    cores = queueing.Cores(simpy.Environment(), 1.5)
+    assert ended(queueing, cores, {"one": (3.0, False), "two": (3.0, False)}) == pytest.approx({"one": 4.0, "two": 4.0})
+
+
+def test_an_idle_core_takes_what_waits_elsewhere_at_its_next_tick(queueing: SimpleNamespace) -> None:
     env = simpy.Environment()
-    cores = queueing.Cores(env, 2)
-    ended = {}
-    for name, seconds, threads in (("alone", 1.0, 1), ("pair", 4.0, 2), ("late", 1.0, 1)):
-        cores.work(seconds, name, threads).callbacks.append(lambda _, name=name: ended.setdefault(name, env.now))
-    env.run()
-    # Four threads on two cores: half speed each, until two of them end at 2 s; then each of the pair's two has a core.
-    assert ended == pytest.approx({"alone": 2.0, "late": 2.0, "pair": 3.0})
+    cores = queueing.Cores(env, 2, turn=100.0, tick=4.0)
+    work = {"first": (10.0, False), "second": (1.0, False), "third": (10.0, False)}
+    found = ended(queueing, cores, work)
+    # The third waits behind the first or the second. Core 0 looks at 4, 8, 12, core 1 at 2, 6, 10.
+    assert found["third"] in {11.0, 12.0, 14.0}
+
+
+def test_who_wakes_may_wait_at_a_busy_core_while_the_wakers_falls_idle(queueing: SimpleNamespace) -> None:
+    waited = set()
+    for seed in range(20):
+        env = simpy.Environment()
+        cores = queueing.Cores(env, 2, turn=100.0, tick=4.0, seed=seed)
+        cores.work(50.0, "long")
+
+        def chain(env: simpy.Environment = env, cores: object = cores) -> object:
+            yield cores.work(1.0, "waker")
+            yield cores.work(1.0, "woken")
+            waited.add(env.now)
+
+        env.process(chain())
+        env.run()
+    # At once on the waker's core, or from its next tick: core 0's is at 4, core 1's at 2.
+    assert waited == {2.0, 3.0, 5.0}
 
 
 def test_an_instance_takes_what_waits_urgent_first(queueing: SimpleNamespace) -> None:
@@ -137,8 +179,23 @@ def test_an_instance_takes_what_waits_urgent_first(queueing: SimpleNamespace) ->
     for name, priority in (("first", 2), *((each, 2) for each in bulk), ("urgent", 1)):
         model.infer(1, priority).callbacks.append(lambda _, name=name: ended.setdefault(name, env.now))
     env.run()
-    assert ended == {"first": 1.0, "urgent": 2.0, **dict.fromkeys(bulk[:3], 2.0), **dict.fromkeys(bulk[3:], 3.0)}
+    expected = {"first": 1.0, "urgent": 2.0, **dict.fromkeys(bulk[:3], 2.0), **dict.fromkeys(bulk[3:], 3.0)}
+    assert ended == pytest.approx(expected)
     assert (model.batches, model.rows) == (3, 7)
+
+
+def test_the_rows_of_a_batch_share_workers(queueing: SimpleNamespace) -> None:
+    env = simpy.Environment()
+    workers = simpy.Resource(env, 2)
+    cores = queueing.Cores(env, 3)
+    model = queueing.Batcher(env, cores, "tagger", queueing.Curve((1,), (1.0,)), 1, 4, workers)
+    ended: list[float] = []
+    for _ in range(5):
+        model.infer(1).callbacks.append(lambda _: ended.append(env.now))
+    env.run()
+    # One alone; then four on two workers, two by two.
+    assert ended == pytest.approx([1.0, 3.0, 3.0, 3.0, 3.0], abs=0.01)
+    assert (model.batches, model.rows) == (2, 5)
 
 
 def test_a_curve_between_and_beyond_what_was_measured(queueing: SimpleNamespace) -> None:
