@@ -78,6 +78,7 @@ bench: .venv/.bench models ## our server beside its ceiling and its peers, and a
 	$(BIN)/python benchmarks/accelerators.py
 	$(BIN)/python benchmarks/memory.py $(addprefix --pictures ,$(SAMPLES))
 	$(BIN)/python benchmarks/peers.py $(PEERS)
+	$(BIN)/python benchmarks/python_lock.py
 	$(BIN)/python benchmarks/scale.py --measure
 	$(BIN)/python benchmarks/figures.py
 	$(BIN)/python benchmarks/plots.py

@@ -133,7 +133,7 @@ def library() -> str:
         "and GPUs",
         "saturated first",
         "busy: cores",
-        "event loops",
+        "gateways' Python",
         "GPUs",
     ]
     names = {"tags": "tags", "caption": "captions", "ocr": "text", "all": "all three"}
@@ -145,7 +145,7 @@ def library() -> str:
             number(each["cores_for_12_hours"]),
             number(each["gpus_for_12_hours"]),
             each["first"],
-            *(f"{each['busy'][key]:.2f}" for key in ("cores", "event loops", "gpus")),
+            *(f"{each['busy'][key]:.2f}" for key in ("cores", "Python", "gpus")),
         ]
         for work, each in found.items()
     ]

@@ -134,8 +134,6 @@ class Batcher:
     most: int
     workers: simpy.Resource | None = None
     vary: Callable[[float], float] = float
-    batches: int = 0
-    rows: float = 0
     load: float = 0
 
     def __post_init__(self) -> None:
@@ -161,12 +159,10 @@ class Batcher:
 
     def _run(self, batch: Sequence[tuple[float, simpy.Event]]) -> Process:
         rows = sum(each for each, _ in batch)
-        self.batches += 1
-        self.rows += rows
         if self.workers and rows > 1:
             yield self.env.all_of([self.env.process(self._row(self.workers)) for _ in range(round(rows))])
         else:
-            yield self._work(rows)
+            yield self.cores.work(self.vary(self.curve.at(rows)), self.name)
         self._free += 1
         self.load -= rows
         for _, done in batch:
@@ -176,15 +172,12 @@ class Batcher:
     def _row(self, workers: simpy.Resource) -> Process:
         with workers.request() as turn:
             yield turn
-            yield self._work(1)
-
-    def _work(self, rows: float) -> simpy.Event:
-        return self.cores.work(self.vary(self.curve.at(rows)), self.name)
+            yield self.cores.work(self.vary(self.curve.at(1)), self.name)
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What one picture needs, in seconds. `tasks` run at once; each asks models in turn, for so many rows."""
+    """Seconds of one picture. `tasks` run at once; each asks models in turn, for so many rows. `locked`: share of `threads`."""
 
     caller: float = 0.0
     loop: float = 0.0
@@ -192,26 +185,33 @@ class Demand:
     decode: float = 0.0
     triton: float = 0.0
     tasks: Sequence[Sequence[tuple[str, float]]] = ()
+    locked: float = 0.0
 
 
 @dataclass
 class Gateway:
-    """A process with one event loop and other threads, and decoder processes."""
+    """A process with one event loop and other threads under Python's lock, and decoder processes."""
 
     cores: Cores
-    loop: simpy.Resource
+    lock: simpy.Resource
     decoders: simpy.Resource
     load: int = 0
 
-    def thread(self, demand: Demand, share: float = 1.0) -> simpy.Event:
+    def thread(self, demand: Demand, share: float = 1.0) -> Process:
         """A turn of one of the other threads."""
-        return self.cores.work(share * demand.threads / THREADS, "threads", urgent=True)
+        seconds = share * demand.threads / THREADS
+        if demand.locked:
+            yield from self._hold(seconds * demand.locked)
+        yield self.cores.work(seconds * (1 - demand.locked), "threads", urgent=True)
 
     def turn(self, demand: Demand, share: float = 1.0) -> Process:
         """A turn of the event loop."""
-        with self.loop.request() as mine:
+        yield from self._hold(share * demand.loop / LOOP)
+
+    def _hold(self, seconds: float) -> Process:
+        with self.lock.request() as mine:
             yield mine
-            yield self.cores.work(share * demand.loop / LOOP, "loop", urgent=True)
+            yield self.cores.work(seconds, "locked", urgent=True)
 
 
 @dataclass
@@ -244,18 +244,18 @@ class Cluster:
         gateway.load += 1
         if self.clients:
             yield self.clients.work(demand.caller / 2, "caller", urgent=True)
-        yield gateway.thread(demand)  # receives it
+        yield from gateway.thread(demand)  # receives it
         yield from gateway.turn(demand)
         with gateway.decoders.request() as turn:
             yield turn
-            yield gateway.thread(demand)  # sends it
+            yield from gateway.thread(demand)  # sends it
             yield gateway.cores.work(demand.decode, "decoders")
-            yield gateway.thread(demand)  # receives its pixels
+            yield from gateway.thread(demand)  # receives its pixels
         yield from gateway.turn(demand)
         tasks = [self._task(gateway, demand, task, priority) for task in demand.tasks]
         yield self.env.all_of([self.env.process(task) for task in tasks])
         yield from gateway.turn(demand)
-        yield gateway.thread(demand)  # answers
+        yield from gateway.thread(demand)  # answers
         if self.clients:
             yield self.clients.work(demand.caller / 2, "caller", urgent=True)
         gateway.load -= 1
@@ -264,18 +264,18 @@ class Cluster:
     def _task(self, gateway: Gateway, demand: Demand, task: Sequence[tuple[str, float]], priority: int) -> Process:
         share = 1 / len(demand.tasks)
         engine = min(self.engines, key=lambda each: each.load)
-        yield gateway.thread(demand, share)  # prepares
+        yield from gateway.thread(demand, share)  # prepares
         yield from gateway.turn(demand, share)
-        yield gateway.thread(demand, share)  # asks Triton
+        yield from gateway.thread(demand, share)  # asks Triton
         for _ in range(TRITON // 2):
             yield engine.cores.work(share * demand.triton / TRITON, "tritonserver")  # receives it, and queues it
         for model, rows in task:
             yield engine.models[model].infer(rows, priority)
         for _ in range(TRITON - TRITON // 2):
             yield engine.cores.work(share * demand.triton / TRITON, "tritonserver")
-        yield gateway.thread(demand, share)  # hears its answer
+        yield from gateway.thread(demand, share)  # hears its answer
         yield from gateway.turn(demand, share)
-        yield gateway.thread(demand, share)  # finishes
+        yield from gateway.thread(demand, share)  # finishes
 
 
 def closed(cluster: Cluster, demand: Callable[[], Demand], in_flight: int, seconds: float, priority: int = 1) -> None:

@@ -49,7 +49,7 @@ def rows_of(measured: Mapping[str, Any]) -> dict[str, float]:
     return rows if len(rows) == len(measured["rows"]) else {**rows, "text": 1}
 
 
-def demand_of(spent: Mapping[str, float], rows: Mapping[str, float], vary: Vary = float) -> Demand:
+def demand_of(spent: Mapping[str, float], rows: Mapping[str, float], vary: Vary = float, locked: float = 0.0) -> Demand:
     """A picture's demand; its tasks run at once."""
     return Demand(
         spent["caller"],
@@ -58,6 +58,14 @@ def demand_of(spent: Mapping[str, float], rows: Mapping[str, float], vary: Vary 
         vary(spent["decoders"]),
         spent["Triton"],
         [[each] for each in rows.items()],
+        locked,
+    )
+
+
+def locked_share(rows: Mapping[str, float]) -> float:
+    """Of the threads' time with text: if two threads do 1.2 times as much as one, it is one by 1.2. Other work is not locked."""
+    return (
+        1 / float(json.loads((RESULTS / "python_lock.json").read_text("utf-8"))["speed_up"]) if "text" in rows else 0.0
     )
 
 
@@ -159,16 +167,23 @@ def cluster(facts: Mapping[str, Any], rows: Mapping[str, float], cores: Sequence
 def saturated(
     facts: Mapping[str, Any], work: str, cores: Sequence[float], gpus: int, seconds: float = 10.0
 ) -> dict[str, Any]:
-    """The most pictures a second, and how busy the cores, the event loops and the GPUs are then."""
+    """The most pictures a second, and how busy the cores, Python in the gateways and the GPUs are then."""
     measured = facts["demands"][work]
-    whole = cluster(facts, rows_of(measured), cores, gpus)
-    closed(whole, partial(demand_of, measured["spent"], rows_of(measured)), 64 * len(cores), seconds, priority=2)
+    rows = rows_of(measured)
+    whole = cluster(facts, rows, cores, gpus)
+    closed(
+        whole,
+        partial(demand_of, measured["spent"], rows, locked=locked_share(rows)),
+        64 * len(cores),
+        seconds,
+        priority=2,
+    )
     elapsed = whole.env.now
     hosts = [gateway.cores for gateway in whole.gateways]
     cards = [next(iter(engine.models.values())).cores for engine in whole.engines]
     busy = {
         "cores": sum(sum(each.busy.values()) for each in hosts) / elapsed / sum(cores),
-        "event loops": sum(each.busy["loop"] for each in hosts) / elapsed / len(hosts),
+        "Python": sum(each.busy["locked"] for each in hosts) / elapsed / len(hosts),
         "gpus": sum(sum(each.busy.values()) for each in cards) / elapsed / gpus,
     }
     rate = len(whole.latencies) / elapsed

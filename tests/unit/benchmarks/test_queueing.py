@@ -113,10 +113,9 @@ def test_work_is_conserved(queueing: SimpleNamespace) -> None:
     queueing.closed(cluster, lambda: tags(queueing), 16, 20.0)
     (cores,) = {id(gateway.cores): gateway.cores for gateway in cluster.gateways}.values()
     done = len(cluster.latencies)
-    assert cores.busy["loop"] == pytest.approx(0.002 * done)
+    assert cores.busy["locked"] == pytest.approx(0.002 * done)
     assert cores.busy["threads"] == pytest.approx(0.002 * done)
     assert cores.busy["decoders"] == pytest.approx(0.01 * done)
-    assert cluster.engines[0].models["tagger"].rows == done
     total = sum(cores.busy.values())
     assert total <= 2 * cluster.env.now + 1e-6, "no more than the cores can"
     assert total == pytest.approx(2 * cluster.env.now, rel=0.02), "and with work for all of them, no less"
@@ -181,7 +180,18 @@ def test_an_instance_takes_what_waits_urgent_first(queueing: SimpleNamespace) ->
     env.run()
     expected = {"first": 1.0, "urgent": 2.0, **dict.fromkeys(bulk[:3], 2.0), **dict.fromkeys(bulk[3:], 3.0)}
     assert ended == pytest.approx(expected)
-    assert (model.batches, model.rows) == (3, 7)
+
+
+@pytest.mark.parametrize(("locked", "expected"), [(0.0, 1.0), (0.75, 1.75)])
+def test_threads_that_hold_pythons_lock_wait_for_one_another(
+    queueing: SimpleNamespace, locked: float, expected: float
+) -> None:
+    env = simpy.Environment()
+    cores = queueing.Cores(env, 2)
+    gateway = queueing.Gateway(cores, simpy.Resource(env, 1), simpy.Resource(env, 1))
+    demand = queueing.Demand(threads=queueing.THREADS, locked=locked)
+    env.run(env.all_of([env.process(gateway.thread(demand)) for _ in range(2)]))
+    assert env.now == pytest.approx(expected)
 
 
 def test_the_rows_of_a_batch_share_workers(queueing: SimpleNamespace) -> None:
@@ -195,7 +205,6 @@ def test_the_rows_of_a_batch_share_workers(queueing: SimpleNamespace) -> None:
     env.run()
     # One alone; then four on two workers, two by two.
     assert ended == pytest.approx([1.0, 3.0, 3.0, 3.0, 3.0], abs=0.01)
-    assert (model.batches, model.rows) == (2, 5)
 
 
 def test_a_curve_between_and_beyond_what_was_measured(queueing: SimpleNamespace) -> None:
