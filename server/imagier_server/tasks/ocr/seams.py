@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,25 +26,49 @@ def mend(joined: Map, places: Sequence[Place], maps: Sequence[Map]) -> None:
     blank paper beside it. The whole would be no box then, and the line lost.
     """
     height, width = joined.shape
-    canvases = [
-        (place, seen, [(_moved(_around(each), place), mean_in_box(seen, each) >= MIN_MEAN) for each in _regions(seen)])
-        for place, seen in zip(places, maps, strict=True)
-    ]
-    for contour in _regions(joined):
-        area = _around(contour)
-        if sum(_overlap(place.owned, area) for place in places) < 2:
-            continue
-        uncertain = mean_in_box(joined, contour) < MIN_MEAN
+    found = _Regions(joined)
+    owners = sum(found.overlap(place.owned).astype(int) for place in places)
+    crossing = np.flatnonzero(owners > 1).tolist()
+    if not crossing:
+        return
+    canvases = [(place, seen, _Regions(seen, place.left, place.top)) for place, seen in zip(places, maps, strict=True)]
+    for number in crossing:
+        area, uncertain = found.area(number), not found.is_box(number)
         for place, seen, regions in canvases:
-            parts = [(part, is_box) for part, is_box in regions if _overlap(part, area)]
-            whole = all(_shows(place, part, width, height) for part, _ in parts)
+            parts = [(part, regions.area(part)) for part in np.flatnonzero(regions.overlap(area)).tolist()]
+            whole = all(_shows(place, part, width, height) for _, part in parts)
             if parts and whole and _shows(place, area, width, height):
-                _take(joined, place, seen, _hull([area, *(part for part, _ in parts)]))
+                _take(joined, place, seen, _hull([area, *(part for _, part in parts)]))
                 break
             if uncertain:
-                for part, is_box in parts:
-                    if is_box and not _within(place.owned, part) and _shows(place, part, width, height):
+                for other, part in parts:
+                    if not _within(place.owned, part) and _shows(place, part, width, height) and regions.is_box(other):
                         _take(joined, place, seen, part)
+
+
+class _Regions:
+    """The regions of a map whose upper left is at `left` and `top` of the view. There may be a hundred thousand."""
+
+    def __init__(self, seen: Map, left: int = 0, top: int = 0) -> None:
+        text = cv2.dilate(np.greater(seen, TEXT).view(np.uint8), np.ones((2, 2), np.uint8))
+        self._seen = seen
+        self._contours, _ = cv2.findContours(text, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        x, y, wide, tall = np.reshape([cv2.boundingRect(each) for each in self._contours], (-1, 4)).T
+        self._sides = np.stack([x + left, y + top, x + left + wide, y + top + tall])
+
+    def area(self, number: int) -> Area:
+        """Around one of them, in the view."""
+        left, top, right, bottom = self._sides[:, number].tolist()
+        return left, top, right, bottom
+
+    def overlap(self, area: Area) -> npt.NDArray[np.bool_]:
+        """Whether each overlaps an area of the view."""
+        left, top, right, bottom = self._sides
+        return np.asarray((left < area[2]) & (area[0] < right) & (top < area[3]) & (area[1] < bottom))
+
+    def is_box(self, number: int) -> bool:
+        """Whether one is certain enough to become a box."""
+        return mean_in_box(self._seen, self._contours[number]) >= MIN_MEAN
 
 
 def _take(joined: Map, place: Place, seen: Map, area: Area) -> None:
@@ -55,29 +78,9 @@ def _take(joined: Map, place: Place, seen: Map, area: Area) -> None:
     part[:] = seen[top - place.top :, left - place.left :][: part.shape[0], : part.shape[1]]
 
 
-def _regions(probabilities: Map) -> Sequence[npt.NDArray[Any]]:
-    text = cv2.dilate(np.greater(probabilities, TEXT).view(np.uint8), np.ones((2, 2), np.uint8))
-    return cv2.findContours(text, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-
-
-def _around(contour: npt.NDArray[Any]) -> Area:
-    left, top, wide, tall = cv2.boundingRect(contour)
-    return left, top, left + wide, top + tall
-
-
-def _moved(area: Area, place: Place) -> Area:
-    """An area of a canvas in its view."""
-    left, top, right, bottom = area
-    return left + place.left, top + place.top, right + place.left, bottom + place.top
-
-
 def _hull(areas: Sequence[Area]) -> Area:
     lefts, tops, rights, bottoms = zip(*areas, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def _overlap(first: Area, second: Area) -> bool:
-    return first[0] < second[2] and second[0] < first[2] and first[1] < second[3] and second[1] < first[3]
 
 
 def _within(outer: Area, area: Area) -> bool:
