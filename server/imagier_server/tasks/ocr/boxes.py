@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +15,9 @@ Quads = npt.NDArray[np.float32]
 
 Map = npt.NDArray[np.uint8]
 """The detector's probabilities (height, width); 255 is certainty."""
+
+Contour = npt.NDArray[np.integer | np.floating]
+"""(points, 1, x and y): a region's outline, as `cv2.findContours` gives it."""
 
 TEXT = round(0.3 * 255)
 """A pixel of the map above this belongs to text."""
@@ -38,8 +40,7 @@ def find_boxes(probabilities: Map, scale: tuple[float, float], width: int, heigh
     area · ratio / perimeter; for a rectangle, which the core is taken to be, nothing more than its sides is needed.
     """
     probabilities = probabilities[: math.ceil(height * scale[1]), : math.ceil(width * scale[0])]
-    text = cv2.dilate(np.greater(probabilities, TEXT).view(np.uint8), np.ones((2, 2), np.uint8))
-    contours, _ = cv2.findContours(text, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    contours, _ = cv2.findContours(text_of(probabilities), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     found = []
     for contour in sorted(contours, key=lambda contour: cv2.boundingRect(contour)[1]):
         centre, (side, other), angle = cv2.minAreaRect(contour)
@@ -59,11 +60,21 @@ def find_boxes(probabilities: Map, scale: tuple[float, float], width: int, heigh
     return np.asarray(quads[sides.min(axis=1) >= MIN_LINE_SIDE])
 
 
+def text_of(probabilities: Map) -> npt.NDArray[np.uint8]:
+    """The pixels that belong to text, 1 in a map's size: what touches by a corner is one region."""
+    return np.asarray(cv2.dilate(np.greater(probabilities, TEXT).view(np.uint8), np.ones((2, 2), np.uint8)))
+
+
+def line_heights(quads: Quads) -> npt.NDArray[np.float32]:
+    """The shorter side of each."""
+    return np.asarray(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1))
+
+
 def _corners(centre: Sequence[float], sides: Sequence[float], angle: float) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.boxPoints((centre, sides, angle)), np.float32)
 
 
-def mean_in_box(probabilities: Map, contour: npt.NDArray[Any]) -> float:
+def mean_in_box(probabilities: Map, contour: Contour) -> float:
     """The mean of a map in the smallest rectangle around a region's contour."""
     corners = _corners(*cv2.minAreaRect(contour))
     height, width = probabilities.shape

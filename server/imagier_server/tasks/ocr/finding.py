@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from imagier_server.messages import Pixels
@@ -77,27 +79,34 @@ async def _follow(page: Pixels, view: View, seen: Map, effort: Effort, steps: St
     trusted = CAREFUL_TRUSTED if effort is Effort.THOROUGH else TRUSTED
     hints: Hints = await steps.compute(Stage.PREPARE, find_hints, seen, trusted)
     details = await steps.compute(Stage.PREPARE, _details, page, view, seen)
-    first, rest = details[:DETAILS], details[DETAILS:]
-    closer = await steps.compute(Stage.PREPARE, closer_view, page, view, [*hints.traces, *hints.samples, *first])
+    areas = [*hints.traces, *hints.samples, *details[:DETAILS]]
+    closer = await steps.compute(Stage.PREPARE, closer_view, page, view, areas)
     if closer is None:
         return view, seen
     from_afar, seen = seen, await _see(closer, steps, seen)
-    more = await steps.compute(Stage.PREPARE, _confirm, hints, view, from_afar, closer, seen)
-    if any(shows_line(seen, scaled(detail, view, closer)) for detail in first):
-        more += [scaled(detail, view, closer) for detail in rest]
+    more = await steps.compute(Stage.PREPARE, _confirm, hints, details, view, from_afar, closer, seen)
     if more:
-        seen = await _see(await steps.compute(Stage.PREPARE, same_view, page, closer, more), steps, seen)
+        # Its scale is less where so much needs too many canvases.
+        closer = await steps.compute(Stage.PREPARE, same_view, page, closer, more)
+        seen = await _see(closer, steps, seen)
     return closer, seen
 
 
-def _confirm(hints: Hints, view: View, from_afar: Map, closer: View, seen: Map) -> list[Area]:
-    """Keep in `seen` the traces that were lost, and return the regions in `closer` whose samples are print."""
+def _confirm(hints: Hints, details: Sequence[Area], view: View, from_afar: Map, closer: View, seen: Map) -> list[Area]:
+    """Keep in `seen` the traces that were lost; return what else is worth a look in `closer`.
+
+    That are the regions whose samples are print, and all other details if one of the first is a line.
+    """
     keep_lost(from_afar, seen, hints.traces, [scaled(trace, view, closer) for trace in hints.traces])
-    return [
+    more = [
         scaled(region, view, closer)
         for region, sample in zip(hints.regions, hints.samples, strict=True)
         if looks_like_print(seen, scaled(sample, view, closer))
     ]
+    places = [scaled(detail, view, closer) for detail in details]
+    if any(shows_line(seen, place) for place in places[:DETAILS]):
+        more += places[DETAILS:]
+    return more
 
 
 def _details(page: Pixels, view: View, seen: Map) -> list[Area]:

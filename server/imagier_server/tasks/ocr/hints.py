@@ -11,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.ocr.boxes import TEXT, UNCLIP, Map, Quads, find_boxes
+from imagier_server.tasks.ocr.boxes import (
+    TEXT,
+    UNCLIP,
+    Contour,
+    Map,
+    Quads,
+    find_boxes,
+    line_heights,
+    mean_in_box,
+    text_of,
+)
 from imagier_server.tasks.ocr.canvases import Area
 
 TRUSTED = 16.0
@@ -19,6 +29,9 @@ TRUSTED = 16.0
 
 TRACE = 110
 """Minimum peak of a trace: pictures without text have fainter ones everywhere, letters of 5 pixels have higher ones."""
+
+DOUBT, LONG = 0.6 * 255, 4.0
+"""Mean in its box below which a long region of any height is a trace: of a slanted line, a glance may show too little for a box."""
 
 MARGIN = 24
 """What is looked at around a trace, beside the context, in its pixels: a line begins before it leaves a trace."""
@@ -51,9 +64,9 @@ DETAIL = 6
 """Maximum height of a detail in cells: a line or a few."""
 
 DETAILS = 4
-"""Of more, as many tell whether the others deserve a look: a photograph may have dozens, and hardly one that is text."""
+"""If there are more details, the first so many decide whether the others are looked at: a photograph may have dozens."""
 
-EDGE = 40.0
+LINE_HEIGHT = 40.0
 """Maximum height of a line seen closer: a sample is a few lines high."""
 
 
@@ -67,9 +80,8 @@ class Hints:
 
 
 def find_hints(probabilities: Map, trusted: float = TRUSTED, trace: int = TRACE) -> Hints:
-    """Find boxes lower than `trusted` with a peak of at least `trace`, and mottled regions, in `probabilities`."""
-    text = cv2.dilate(np.greater(probabilities, TEXT).view(np.uint8), np.ones((2, 2), np.uint8))
-    outlines, tree = cv2.findContours(text, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    """Find boxes lower than `trusted` and doubtful lines, both with a peak of at least `trace`; and mottled regions."""
+    outlines, tree = cv2.findContours(text_of(probabilities), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     contours = [np.asarray(outline, np.int32) for outline in outlines]
     found = Hints([], [], [])
     height, width = probabilities.shape
@@ -78,7 +90,7 @@ def find_hints(probabilities: Map, trusted: float = TRUSTED, trace: int = TRACE)
             continue
         left, top, wide, tall = cv2.boundingRect(contour)
         box = _box_height(contour)
-        if box < trusted:
+        if box < trusted or _is_doubtful_line(probabilities, contour):
             if probabilities[top : top + tall, left : left + wide].max() >= trace:
                 found.traces.append(_wider((left, top, left + wide, top + tall), width, height))
         elif box >= MOTTLED:
@@ -92,7 +104,7 @@ def find_hints(probabilities: Map, trusted: float = TRUSTED, trace: int = TRACE)
 def find_details(pixels: Pixels) -> list[Area]:
     """Find what stands out on a plain ground, in pixels (height, width, 3): letters too small to leave a trace there.
 
-    What is most like a line, long and low, comes first.
+    What is most like a line, long and thin in any direction, comes first.
     """
     height, width = pixels.shape[:2]
     if min(height, width) < CELL:
@@ -122,7 +134,7 @@ def shows_text(probabilities: Map, area: Area) -> bool:
 
 def shows_line(probabilities: Map, area: Area) -> bool:
     """Say whether a map shows a box in an area that is as low as a line of a few letters is, seen closer."""
-    return bool((_heights(probabilities, area) <= EDGE).any())
+    return bool((_heights(probabilities, area) <= LINE_HEIGHT).any())
 
 
 def looks_like_print(probabilities: Map, sample: Area) -> bool:
@@ -133,7 +145,7 @@ def looks_like_print(probabilities: Map, sample: Area) -> bool:
     area = 0.0
     for contour in contours:
         _, sides, _ = cv2.minAreaRect(contour)
-        if max(sides) >= LINE * min(sides) and _box_height(np.asarray(contour, np.int32)) <= EDGE:
+        if max(sides) >= LINE * min(sides) and _box_height(np.asarray(contour, np.int32)) <= LINE_HEIGHT:
             area += sides[0] * sides[1]
     return area >= LINES * part.size
 
@@ -160,22 +172,26 @@ def around(quads: Quads, scale: tuple[float, float], width: int, height: int) ->
     return areas
 
 
-def _box_height(contour: npt.NDArray[np.int32]) -> float:
+def _box_height(contour: Contour) -> float:
     """The height of the box that a region's becomes (`find_boxes`)."""
     _, (side, other), _ = cv2.minAreaRect(contour)
     return min(side, other) + UNCLIP * side * other / max(side + other, 1.0)
+
+
+def _is_doubtful_line(probabilities: Map, contour: Contour) -> bool:
+    """Say whether a region is as long as a line and hardly certain enough for a box."""
+    _, sides, _ = cv2.minAreaRect(contour)
+    return max(sides) >= LONG * min(sides) and mean_in_box(probabilities, contour) < DOUBT
 
 
 def _heights(probabilities: Map, area: Area) -> npt.NDArray[np.float32]:
     """The shorter sides of the boxes that a map shows in an area."""
     left, top, right, bottom = area
     quads = find_boxes(probabilities[top:bottom, left:right], (1.0, 1.0), right - left, bottom - top)
-    return np.asarray(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1))
+    return line_heights(quads)
 
 
-def _holes(
-    contours: Sequence[npt.NDArray[np.int32]], tree: npt.NDArray[np.int32], number: int
-) -> npt.NDArray[np.float64]:
+def _holes(contours: Sequence[Contour], tree: npt.NDArray[np.int32], number: int) -> npt.NDArray[np.float64]:
     """The middles (holes, x and y) of a region's holes."""
     middles = []
     hole = tree[number, 2]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.ocr.boxes import Map, Quads
+from imagier_server.tasks.ocr.boxes import Map, Quads, line_heights
 from imagier_server.tasks.ocr.canvases import CANVAS_SIDES, Area, Place, gather, lay_out, pixels
 from imagier_server.tasks.ocr.seams import mend
 
@@ -155,7 +155,7 @@ def farther_view(page: Pixels, view: View, quads: Quads) -> View | None:
 
     Also if an enlarged view shows nothing, because its letters may be too large.
     """
-    wanted = _heights(quads).max() * max(view.scale) >= HUGE if len(quads) else max(view.scale) > 1
+    wanted = line_heights(quads).max() * max(view.scale) >= HUGE if len(quads) else max(view.scale) > 1
     if len(view.tiles) == 1 or not wanted:
         return None
     return _view(page, CANVAS_SIDES[-1] / max(page.shape))
@@ -168,21 +168,21 @@ def scaled(area: Area, view: View, other: View) -> Area:
 
 def has_large(quads: Quads, view: View) -> bool:
     """Say whether some of `quads`, found in `view`, may be split in a closer one."""
-    return bool(len(quads)) and float(_heights(quads).max()) * max(view.scale) >= LARGE
+    return bool(len(quads)) and float(line_heights(quads).max()) * max(view.scale) >= LARGE
 
 
 def is_small_print(quads: Quads, view: View) -> bool:
     """Say whether most of `quads`, found in `view`, have letters that are read better from closer by."""
-    return bool(len(quads)) and float(np.median(_heights(quads))) * max(view.scale) <= SMALL
+    return bool(len(quads)) and float(np.median(line_heights(quads))) * max(view.scale) <= SMALL
 
 
 def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
     """Merge the boxes of a close view (`near`) with the large ones of a far view (`far`, at `scale`), instead of pieces."""
-    middles, heights = near.mean(axis=1), _heights(near)
+    middles, heights = near.mean(axis=1), line_heights(near)
     widths = np.linalg.norm(near - np.roll(near, 1, axis=1), axis=2).max(axis=1)
     kept, pieces = [], np.zeros(len(near), bool)
-    large = _heights(far) * scale >= LARGE
-    for quad, height in zip(far[large], _heights(far)[large], strict=True):
+    large = line_heights(far) * scale >= LARGE
+    for quad, height in zip(far[large], line_heights(far)[large], strict=True):
         # Distances of the centres, along the quad's longer side and across it.
         sides = np.diff(quad[:3], axis=0)
         lengths = np.linalg.norm(sides, axis=1)
@@ -201,11 +201,6 @@ def join_boxes(far: Quads, near: Quads, scale: float) -> Quads:
         inside &= ~(small & (widths >= LONG * heights))
         pieces |= inside | (beside & (along <= (lengths.max() + height) / 2) & (heights > height / 2))
     return np.concatenate([np.reshape(kept, (-1, 4, 2)).astype(np.float32), near[~pieces]])
-
-
-def _heights(quads: Quads) -> npt.NDArray[np.float32]:
-    """The shorter side of each."""
-    return np.asarray(np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=2).min(axis=1))
 
 
 def _overview_scale(page: Pixels) -> float:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imagier_server.tasks.ocr.boxes import MIN_MEAN, TEXT, Map, mean_in_box
+from imagier_server.tasks.ocr.boxes import MAX_LINES, MIN_MEAN, Map, mean_in_box, text_of
 from imagier_server.tasks.ocr.canvases import Area, Place
 
 EDGE = 16
@@ -28,31 +28,30 @@ def mend(joined: Map, places: Sequence[Place], maps: Sequence[Map]) -> None:
     height, width = joined.shape
     found = _Regions(joined)
     owners = sum(found.overlap(place.owned).astype(int) for place in places)
-    crossing = np.flatnonzero(owners > 1).tolist()
+    crossing = np.flatnonzero(owners > 1)[:MAX_LINES].tolist()
     if not crossing:
         return
-    canvases = [(place, seen, _Regions(seen, place.left, place.top)) for place, seen in zip(places, maps, strict=True)]
-    for number in crossing:
-        area, uncertain = found.area(number), not found.is_box(number)
-        for place, seen, regions in canvases:
-            parts = [(part, regions.area(part)) for part in np.flatnonzero(regions.overlap(area)).tolist()]
-            whole = all(_shows(place, part, width, height) for _, part in parts)
-            if parts and whole and _shows(place, area, width, height):
-                _take(joined, place, seen, _hull([area, *(part for _, part in parts)]))
+    # Before anything is taken, which changes what `found` looks at.
+    uncertain = [not found.is_box(number) for number in crossing]
+    canvases = [_Canvas(place, seen, width, height) for place, seen in zip(places, maps, strict=True)]
+    for number, is_uncertain in zip(crossing, uncertain, strict=True):
+        area = found.area(number)
+        for canvas in canvases:
+            whole = canvas.whole(area)
+            if whole is not None:
+                canvas.give(joined, whole)
                 break
-            if uncertain:
-                for other, part in parts:
-                    if not _within(place.owned, part) and _shows(place, part, width, height) and regions.is_box(other):
-                        _take(joined, place, seen, part)
+            if is_uncertain:
+                for part in canvas.boxes_beyond_its_own(area):
+                    canvas.give(joined, part)
 
 
 class _Regions:
     """The regions of a map whose upper left is at `left` and `top` of the view. There may be a hundred thousand."""
 
     def __init__(self, seen: Map, left: int = 0, top: int = 0) -> None:
-        text = cv2.dilate(np.greater(seen, TEXT).view(np.uint8), np.ones((2, 2), np.uint8))
         self._seen = seen
-        self._contours, _ = cv2.findContours(text, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        self._contours, _ = cv2.findContours(text_of(seen), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         x, y, wide, tall = np.reshape([cv2.boundingRect(each) for each in self._contours], (-1, 4)).T
         self._sides = np.stack([x + left, y + top, x + left + wide, y + top + tall])
 
@@ -61,34 +60,66 @@ class _Regions:
         left, top, right, bottom = self._sides[:, number].tolist()
         return left, top, right, bottom
 
+    def hull(self, numbers: npt.NDArray[np.intp], area: Area) -> Area:
+        """Around some of them and an area."""
+        lefts, tops, rights, bottoms = np.column_stack([self._sides[:, numbers], area])
+        return int(lefts.min()), int(tops.min()), int(rights.max()), int(bottoms.max())
+
     def overlap(self, area: Area) -> npt.NDArray[np.bool_]:
         """Whether each overlaps an area of the view."""
         left, top, right, bottom = self._sides
         return np.asarray((left < area[2]) & (area[0] < right) & (top < area[3]) & (area[1] < bottom))
+
+    def within(self, area: Area) -> npt.NDArray[np.bool_]:
+        """Whether each is within an area of the view."""
+        left, top, right, bottom = self._sides
+        return np.asarray((area[0] <= left) & (area[1] <= top) & (right <= area[2]) & (bottom <= area[3]))
 
     def is_box(self, number: int) -> bool:
         """Whether one is certain enough to become a box."""
         return mean_in_box(self._seen, self._contours[number]) >= MIN_MEAN
 
 
-def _take(joined: Map, place: Place, seen: Map, area: Area) -> None:
-    """Write into `joined` what a canvas shows of an area, and of the gap around it."""
-    left, top = max(place.left, area[0] - GAP), max(place.top, area[1] - GAP)
-    part = joined[top : area[3] + GAP, left : area[2] + GAP]
-    part[:] = seen[top - place.top :, left - place.left :][: part.shape[0], : part.shape[1]]
+class _Canvas:
+    """What a canvas shows of a view of `width` and `height`."""
+
+    def __init__(self, place: Place, seen: Map, width: int, height: int) -> None:
+        self._place = place
+        self._seen = seen[: height - place.top, : width - place.left]  # without padding
+        self._shown = _shown(place, width, height)
+        self._regions = _Regions(self._seen, place.left, place.top)
+        self._are_whole = self._regions.within(self._shown)
+        self._offered = self._are_whole & ~self._regions.within(place.owned)
+
+    def whole(self, area: Area) -> Area | None:
+        """All that it shows in an area, which grows by it; None if that is nothing, or cut off."""
+        if not _within(self._shown, area):
+            return None
+        parts = np.flatnonzero(self._regions.overlap(area))
+        return self._regions.hull(parts, area) if len(parts) and self._are_whole[parts].all() else None
+
+    def boxes_beyond_its_own(self, area: Area) -> list[Area]:
+        """The boxes in an area that it shows whole, though they are not all in what it owns; each is offered once."""
+        parts = np.flatnonzero(self._regions.overlap(area) & self._offered)
+        self._offered[parts] = False
+        return [self._regions.area(part) for part in parts.tolist() if self._regions.is_box(part)]
+
+    def give(self, joined: Map, area: Area) -> None:
+        """Write into `joined` what it shows of an area, and of the gap around it."""
+        left, top = max(self._place.left, area[0] - GAP), max(self._place.top, area[1] - GAP)
+        part = joined[top : area[3] + GAP, left : area[2] + GAP]
+        part[:] = self._seen[top - self._place.top :, left - self._place.left :][: part.shape[0], : part.shape[1]]
 
 
-def _hull(areas: Sequence[Area]) -> Area:
-    lefts, tops, rights, bottoms = zip(*areas, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
+def _shown(place: Place, width: int, height: int) -> Area:
+    """What a canvas shows without its edges, which count where the view ends."""
+    left, top = (begin + EDGE if begin else 0 for begin in (place.left, place.top))
+    right, bottom = (
+        end if end >= all_of_it else end - EDGE
+        for end, all_of_it in ((place.left + place.width, width), (place.top + place.height, height))
+    )
+    return left, top, min(width, right), min(height, bottom)
 
 
 def _within(outer: Area, area: Area) -> bool:
     return outer[0] <= area[0] and outer[1] <= area[1] and area[2] <= outer[2] and area[3] <= outer[3]
-
-
-def _shows(place: Place, area: Area, width: int, height: int) -> bool:
-    """Say whether a canvas shows all of an area, and a little more unless the view ends there."""
-    left, top = (begin + EDGE if begin else 0 for begin in (place.left, place.top))
-    right, bottom = place.left + place.width - EDGE, place.top + place.height - EDGE
-    return _within((left, top, min(width, right), min(height, bottom)), area)

@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from imagier_server.tasks.ocr.canvases import CANVAS_SIDES, CONTEXT, MANY, OVERLAP, Area, gather, lay_out, pixels
+from imagier_server.tasks.ocr.canvases import CANVAS_SIDES, CONTEXT, MANY, OVERLAP, Area, cost, gather, lay_out, pixels
 
 pytestmark = pytest.mark.unit
 
@@ -57,6 +57,15 @@ def test_the_smallest_sides_are_taken():
     assert pixels(lay_out((0, 0, 1900, 20), VIEW)) == 3 * 768 * 320
     first, second, _ = lay_out((0, 0, 1900, 20), VIEW)
     assert second.left - first.left == 768 - OVERLAP
+
+
+def test_the_cost_of_an_area_is_what_its_canvases_would_have():
+    dice = random.Random(1)
+    for largest in CANVAS_SIDES:
+        left, right = sorted(dice.sample(range(VIEW[0] + 1), 2))
+        top, bottom = sorted(dice.sample(range(VIEW[1] + 1), 2))
+        area = (left, top, right, bottom)
+        assert cost(area, VIEW, largest) == pixels(lay_out(area, VIEW, largest))
 
 
 def test_neighbours_share_a_canvas_and_distant_areas_do_not():

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
+import imagier_server.tasks.ocr.page
 import numpy as np
 import pytest
 from imagier_server.tasks.ocr.boxes import Quads
@@ -89,3 +90,15 @@ def test_of_many_details_a_few_are_looked_at_if_none_of_them_is_a_line():
     lines = [(left, top, right + 60, bottom + 4) for left, top, right, bottom in specks]
     all_found, _ = found(page(*lines), Effort.BALANCED)
     assert len(all_found) == len(lines)
+
+
+def test_boxes_are_where_the_lines_are_though_a_closer_look_at_many_is_from_farther_away(monkeypatch):
+    monkeypatch.setattr(imagier_server.tasks.ocr.page, "MAX_TILES", 4)
+    corners = [(200 + 400 * column, 200 + 400 * row) for column in range(7) for row in range(4)]
+    small = [(left, top, left + 100, top + 9) for left, top in corners]
+    large = [(left, top + 150, left + 100, top + 190) for left, top in corners]  # lest it be a page of small print
+    all_found, _ = found(page(*small, *large), Effort.BALANCED)
+    middles = np.array([(left + 50, top + middle) for left, top in corners for middle in (4, 170)])
+    apart = np.linalg.norm(all_found.mean(axis=1)[:, np.newaxis] - middles, axis=2)
+    assert apart.shape == (56, 56)
+    assert apart.min(axis=0).max() < 10

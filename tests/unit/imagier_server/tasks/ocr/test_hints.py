@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from imagier_server.tasks.ocr.hints import (
+    DOUBT,
     HOLES,
     MARGIN,
     SAMPLE,
@@ -36,6 +37,16 @@ def test_a_low_line_is_a_trace_and_a_high_one_is_read_as_it_is():
     hints = find_hints(drawn((100, 200, 200, 204)))
     assert hints.traces == [(100 - MARGIN, 200 - MARGIN, 201 + MARGIN, 205 + MARGIN)]
     assert not find_hints(drawn((100, 200, 300, 220))).traces
+
+
+def test_a_long_region_that_is_hardly_certain_is_a_trace_of_any_height():
+    # A slanted line at a glance: too little of its rectangle is filled for a box.
+    doubtful, blot = (100, 200, 400, 220), (100, 300, 160, 350)
+    assert find_hints(drawn(doubtful, level=round(DOUBT) - 1)).traces == [
+        (100 - MARGIN, 200 - MARGIN, 401 + MARGIN, 221 + MARGIN)
+    ]
+    assert not find_hints(drawn(doubtful, level=round(DOUBT) + 40)).traces
+    assert not find_hints(drawn(blot, level=round(DOUBT) - 1)).traces
 
 
 def test_what_is_trusted_and_what_is_followed_can_be_said():

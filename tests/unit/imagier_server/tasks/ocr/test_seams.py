@@ -34,6 +34,24 @@ def test_the_end_of_a_line_is_not_higher_than_the_line():
     assert not joined[90:, 672:].any(), "nothing is left of what was too high"
 
 
+def test_the_beginning_of_a_line_is_not_higher_than_the_line():
+    # The mirror image, in a view that ends where its canvases do.
+    left, right = Place(0, 0, 736, 480, (0, 0, 672, 480)), Place(608, 0, 736, 480, (672, 0, 1344, 480))
+    view = View(1344, 480, (4.0, 4.0), tuple(Tile(place, np.zeros((480, 736, 3), np.uint8)) for place in (left, right)))
+    begin, line = (641, 57, 716, 103), (36, 66, 734, 90)
+    joined = view.join([seen(begin), seen(line)])
+    (box,) = find_boxes(joined, view.scale, 336, 120)
+    assert box[2, 1] - box[0, 1] == pytest.approx(60 / 4, abs=2)
+    assert np.array_equal(joined[:, 672:], seen(line)[:, 64:])
+
+
+def test_a_line_that_bleeds_into_the_padding_is_shown_whole():
+    line, end = (58, 412, 700, 444), (20, 380, 95, 444)  # the view ends at 440
+    joined = VIEW.join([seen(line), seen(end)])
+    assert joined[412:440, 58:700].all()
+    assert not joined[380:408, 672:704].any()
+
+
 def test_a_line_that_goes_on_is_joined_at_the_seam():
     joined = VIEW.join([seen((500, 66, 736, 90)), seen((0, 66, 300, 90))])
     assert joined[70].nonzero()[0].tolist() == list(range(500, 908))
