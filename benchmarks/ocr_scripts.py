@@ -3,9 +3,10 @@
 
 python benchmarks/ocr_scripts.py [--repository DIR] [--out FILE.json]
 
-Confidences were fitted to lines like these (`likely_right` in text_reading.py), so each language is also judged by a fit to the
-others alone: a logistic regression on the logit of our confidence, the logarithm of the line's density and whether its page is
-faint, which spans what ours may say. The fit to all lines is told, too: (1, 0, 0, 0) would be ours.
+Confidences were fitted to lines like these (`likely_right` in reading.py), so each language is also judged by a fit to the
+others alone: a logistic regression on the logit of our confidence, the logarithm of the line's density and whether its page
+was brought out (and it has a few letters), which spans what ours may say. The fit to all lines is told, too: (1, 0, 0, 0) would
+be ours.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from imagier_server.tasks.ocr.reading import Character, letters_per_height
+from imagier_server.tasks.ocr.faint import bring_out
+from imagier_server.tasks.ocr.reading import FEW, Character, letters_per_height
 from imagier_server.tasks.ocr.task import MIN_CONFIDENCE, OcrTask
 from imagier_server.tasks.ocr.values import OcrOptions
 from ocr_languages import LANGUAGES, READ, Language, language_pages
@@ -42,9 +44,9 @@ class Judged(NamedTuple):
     faint: bool
 
 
-def judged(read: list[tuple[Read, float]], page: DrawnPage, language: Language, *, faint: bool) -> list[Judged]:
+def judged(read: list[tuple[Read, float]], page: DrawnPage, language: Language) -> list[Judged]:
     """Each line beside the written one that it is most like, of those at its height."""
-    lines = []
+    lines, brought_out = [], bring_out(np.asarray(page.image.convert("RGB"))) is not None
     for line, confidence in read:
         middle = float(np.mean([y for _, y in line.corners]))
         text = min(page.lines, key=lambda written: abs(np.mean([y for _, y in written.corners]) - middle)).text
@@ -52,6 +54,7 @@ def judged(read: list[tuple[Read, float]], page: DrawnPage, language: Language, 
         begin, end, _, below = np.asarray(line.corners)
         length = float(np.linalg.norm(end - begin) / np.linalg.norm(below - begin))
         density = letters_per_height([Character(each, 1.0, 0.0, 0.0) for each in line.text], length)
+        faint = brought_out and len("".join(line.text.split())) >= FEW
         lines.append(Judged(confidence, right, language.script in READ, language.tag, density, faint))
     return lines
 
@@ -112,7 +115,7 @@ def main() -> None:
             file = io.BytesIO()
             page.image.save(file, "PNG", compress_level=1)
             read = our_reading(task, steps, file.getvalue(), everything)
-            mine += judged(read, page, language, faint=wear.name == "faint")
+            mine += judged(read, page, language)
             rates[wear.name] = _rate(read, page)
         lines += mine
         languages[language.tag] = _language(language, rates, mine)

@@ -42,8 +42,10 @@ LEVELS = (8, 16, 32)
 """Calls in flight, of which the best has the peak rate: the mean of before and after, for single rates scatter by a tenth."""
 
 
-async def closed(asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float) -> float:
-    """Pictures a second with so many always in flight, spread over the connections: each has its share."""
+async def closed(
+    asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, in_flight: int, seconds: float
+) -> tuple[float, int]:
+    """Pictures a second with so many always in flight, spread over the connections: each has its share; and how many in all."""
     answers, until = Answers(), time.perf_counter() + seconds
 
     async def caller(ask: Ask) -> None:
@@ -52,7 +54,7 @@ async def closed(asks: Sequence[Ask], request: annotator_pb2.AnnotateRequest, in
 
     began = time.perf_counter()
     await asyncio.gather(*(caller(asks[each % len(asks)]) for each in range(in_flight)))
-    return len(answers.seconds) / (time.perf_counter() - began)
+    return len(answers.seconds) / (time.perf_counter() - began), len(answers.seconds)
 
 
 async def arriving(
@@ -183,13 +185,15 @@ async def three_times(
             idle = own_seconds(process)
             peaks = [await closed(asks, request, each, seconds / 2) for each in LEVELS]
             before = own_seconds(process)
-            answers, arrivals, served = await arriving(asks, request, 3 * max(peaks), seconds)
+            first = [rate for rate, _ in peaks]
+            answers, arrivals, served = await arriving(asks, request, 3 * max(first), seconds)
             spent = own_seconds(process) - before
             again = [await closed(asks, request, each, seconds / 2) for each in LEVELS]
-    peak = max(map(fmean, zip(peaks, again, strict=True)))
-    one = (before - idle) / (sum(peaks) * seconds / 2)
+    second = [rate for rate, _ in again]
+    peak = max(map(fmean, zip(first, second, strict=True)))
+    one = (before - idle) / sum(answered for _, answered in peaks)
     return {
-        "peaks_per_second": [round(peak, 1) for peak in (*peaks, *again)],
+        "peaks_per_second": [round(peak, 1) for peak in (*first, *second)],
         "gateway_ms_of_an_answer": round(one * 1e3, 2),
         "gateway_ms_of_a_refusal": round((spent - len(answers.seconds) * one) / len(answers.delays) * 1e3, 2),
         **loaded(answers, arrivals, served, peak, in_flight),

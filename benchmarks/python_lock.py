@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import ParamSpec, TypeVar
 
+import cv2
 import picture_sets
 from contenders import opened
 from imagier_server.export.onnx_runtime import onnxruntime
@@ -68,6 +69,7 @@ def rate(calls: list[Callable[[], object]], threads: int) -> float:
 
 def main() -> None:
     """Measure one thread and two in turn, and write python_lock.json."""
+    cv2.setNumThreads(1)  # as the server does: OpenCV's own threads are not what is measured
     repository = ROOT / "model_repository"
     task, steps = OcrTask.load(repository), Recorder(repository)
     with tempfile.TemporaryDirectory() as folder:

@@ -185,12 +185,13 @@ async def loads(
 
 
 def pooled(turns: Sequence[tuple[dict[str, Any], list[float]]]) -> dict[str, Any]:
-    """All turns of a load but those that others disturbed, or that are not what they are called, if there are any."""
-    quiet = [each for each in turns if each[0]["others"] <= QUIET and not each[0].get("drifted")] or turns
+    """All turns of a load but those that others disturbed, or that are not what they are called; all if no other is left."""
+    quiet = [each for each in turns if each[0]["others"] <= QUIET and not each[0].get("drifted")]
+    counted = quiet or turns
     return {
-        **figures([latency for _, latencies in quiet for latency in latencies]),
+        **figures([latency for _, latencies in counted for latency in latencies]),
         "disturbed": len(turns) - len(quiet),
-        "turns": [facts for facts, _ in quiet],
+        "turns": [facts for facts, _ in counted],
     }
 
 

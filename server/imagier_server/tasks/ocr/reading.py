@@ -18,7 +18,7 @@ BLANK = 0
 _SURE, _FULL, _BIAS = 0.93, 1.96, -2.72
 _FAINT = 1.16
 """What a faint page adds to the logit: its letters are blurred, and the recogniser is right more often than it is sure."""
-_FEW = 3
+FEW = 3
 """Letters from which on it does: what looks like a single one is often a shape in a photograph in fog."""
 _LEAST = 1e-3
 _DENSE = 1.6
@@ -109,6 +109,6 @@ def likely_right(characters: Sequence[Character], density: float = _DENSE, *, fa
     sure = (min(max(each.confidence, _LEAST), 1 - _LEAST) for each in visible)
     logit = sum(math.log(probability / (1 - probability)) for probability in sure) / len(visible)
     said = (
-        _SURE * logit + _FULL * math.log(density / _DENSE) + _BIAS + (_FAINT if faint and len(visible) >= _FEW else 0.0)
+        _SURE * logit + _FULL * math.log(density / _DENSE) + _BIAS + (_FAINT if faint and len(visible) >= FEW else 0.0)
     )
     return 1 / (1 + math.exp(-said))
