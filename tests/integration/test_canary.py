@@ -20,6 +20,7 @@ from support.canaries import changed, files, holders
 from support.canary_http import HTTP_VISITS
 from support.canary_immich import immich, native
 from support.canary_programs import programs
+from support.canary_vectors import VECTOR_VISITS
 from support.canary_visits import QUOTA, VISITS, WORDS, Visit
 from support.collector import Collector, collecting
 from support.fake_triton import FakeTriton, serving
@@ -67,7 +68,7 @@ async def test_nothing_of_a_caller_stays(repository: Path, fake: FakeTriton, tmp
         )
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
         visit = Visit(process, fake, engine, stub, f"http://127.0.0.1:{http_port}", secret)
-        for each in (*HTTP_VISITS, immich, programs, *VISITS):
+        for each in (*HTTP_VISITS, immich, programs, *VECTOR_VISITS, *VISITS):
             await _idle(metrics_port)
             fake.behaviours.clear()
             fake.behaviours.update(behaviours)

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from imagier.v1 import annotator_pb2, catalog_pb2, tags_pb2
 from imagier_server.ledger import accounts, keys
 from imagier_server.ledger.database import Database
@@ -70,6 +71,27 @@ async def test_health_needs_no_key_and_everything_else_does(keyed: Gateway) -> N
         assert details(status_of(error))["ErrorInfo"].reason == "UNAUTHENTICATED"
         assert "RetryInfo" not in details(status_of(error))
         assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "-1"
+
+
+async def reflected(running: Gateway) -> set[str]:
+    """The services that reflection lists, asked without a key."""
+    call = reflection_pb2_grpc.ServerReflectionStub(running.channel).ServerReflectionInfo()
+    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    await call.done_writing()
+    return {service.name async for answer in call for service in answer.list_services_response.service}
+
+
+async def test_reflection_needs_no_key_either(keyed: Gateway) -> None:
+    assert {"imagier.v1.AnnotatorService", "imagier.v1.AccountService"} <= await reflected(keyed)
+
+
+async def test_reflection_can_be_turned_off(
+    repository: Path, fake: FakeTriton, unused_tcp_port: int, ledger: Database
+) -> None:
+    options = {"ledger": ledger.where, "reflection": False}
+    async with serving(fake) as port, gateway(repository, port, unused_tcp_port, **options) as running:
+        assert (await refused(reflected(running))).code() is grpc.StatusCode.UNIMPLEMENTED
+        await running.until(ready=True)
 
 
 async def test_an_unauthenticated_upload_is_not_read(keyed: Gateway, fake: FakeTriton) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +30,10 @@ WORDS: dict[str, str | bytes] = {
     "idempotency key": "retry-of-rumpelstilzchen",
     "nonce": b"\x93\x11\xf0secret-nonce\xee\x01",
     "description": "brown cat standing on a rock",
+    "query": "Nachtkrabb am Grundlsee",
+    "label": "Drachenzunge aus Hinterstoder",
+    "prompt": "ein Aufhocker hinter dem Heustadel",
+    "vector": struct.pack("<8f", 0.7193, -0.1327, 0.3411, 0.0871, -0.4639, 0.2153, -0.0619, 0.2843),
     "text of the engine": "the engine quotes Tatzelwurm",
 }
 QUOTA = 80

@@ -27,6 +27,7 @@ from imagier_server.moving_windows import parse
 
 _STORE_SECONDS = 0.5  # for an answer of the shared store
 _AGAIN_SECONDS = 5.0  # without it, before it is asked again
+_JUMP_SECONDS = 5.0  # of the wall clock against the monotonic one; a clock set by degrees stays with it
 
 _WHOSE = {Quota.KEY_PICTURES: "this key", Quota.SERVER_PICTURES: "all keys together"}
 
@@ -51,6 +52,8 @@ class Windows:
     def __init__(self, metrics: Metrics, shared: Storage | None = None, clock: Callable[[], float] = time.time) -> None:
         self._up = metrics.quota_store_up
         self._memory = MovingWindowRateLimiter(MemoryStorage())
+        self._clock = clock
+        self._offset = self._present_offset()
         self._shared = MovingWindowRateLimiter(shared) if shared else None
         errors = shared.base_exceptions if shared else ()
         self._errors: tuple[type[Exception], ...] = (
@@ -58,7 +61,6 @@ class Windows:
             TimeoutError,
             *(errors if isinstance(errors, tuple) else (errors,)),
         )
-        self._clock = clock
         self._again = 0.0
         self._failing = False
 
@@ -76,7 +78,23 @@ class Windows:
             else:
                 self._answered()
                 return
+        self._empty_after_jump()
         await self._take(self._memory, windows)
+
+    def _present_offset(self) -> float:
+        return self._clock() - time.monotonic()
+
+    def _empty_after_jump(self) -> None:
+        """Count in memory from zero if the wall clock has jumped.
+
+        `limits` dates pictures by it: after a jump back, those of the future would fill their windows until then. In a shared store
+        a full window ends by the store's own clock, one length after its last picture.
+        """
+        offset = self._present_offset()
+        if abs(offset - self._offset) > _JUMP_SECONDS:
+            log(logging.WARNING, "clock jumped: quotas count from zero", seconds=round(offset - self._offset))
+            self._memory = MovingWindowRateLimiter(MemoryStorage())
+            self._offset = offset
 
     async def _take(self, limiter: MovingWindowRateLimiter, windows: Sequence[_Window]) -> None:
         if len(windows) > 1:  # a full one must not cost a picture in the others

@@ -3,25 +3,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote
 
 from imagier_server.call import Caller, Identity
-
-_CONNECTIONS = 4096
-"""Whose callers are kept: every call on a connection asks anew."""
 
 
 def caller(peer: str, identity: Identity | None = None) -> Caller:
     """The group is the tenant.
 
     Without keys it is the address of 'ipv4:1.2.3.4:5', the /64 of 'ipv6:[…]:5' (what one host can have), or all of 'unix:'.
+    Nothing is remembered: an address must not outlast its connection.
     """
     return Caller(f"tenant {identity.tenant}", peer) if identity else _unnamed(peer)
 
 
-@lru_cache(_CONNECTIONS)
 def _unnamed(peer: str) -> Caller:
     kind, _, where = peer.partition(":")
     if kind not in {"ipv4", "ipv6"}:

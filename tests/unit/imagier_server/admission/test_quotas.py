@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from imagier_server.admission.admission import Receipt
@@ -48,6 +50,17 @@ async def take(quota: Quotas, call: CallContext = ADDRESS, times: int = 1) -> No
     for _ in range(times):
         async with quota.stage(PICTURE, call, Receipt()):
             pass
+
+
+class Wall:
+    """The wall clock, which a test sets; `limits` reads it too."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.jumped = 0.0
+        monkeypatch.setattr("limits.aio.storage.memory.time", SimpleNamespace(time=self))
+
+    def __call__(self) -> float:
+        return time.time() + self.jumped
 
 
 async def refused(quota: Quotas, call: CallContext = ADDRESS) -> QuotaError:
@@ -96,6 +109,30 @@ async def test_a_picture_refused_by_one_window_counts_in_no_other() -> None:
     (windows,) = [quota._windows]
     counts = sorted(len(events) for events in windows._memory.storage.events.values())  # type: ignore[union-attr]
     assert counts == [2, 2, 2]
+
+
+async def test_a_clock_that_jumped_ahead_and_back_refuses_nobody_until_then(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "imagier")
+    wall = Wall(monkeypatch)
+    quota = Quotas(KeyLimits("3 per hour"), "100 per hour", Windows(Metrics(), clock=wall))
+    await take(quota, times=3)
+    wall.jumped = 86_400.0
+    await take(quota, times=3)
+    await refused(quota)
+    wall.jumped = 0.0
+    await take(quota, times=3)
+    assert [record.getMessage() for record in caplog.records] == ["clock jumped: quotas count from zero"] * 2
+    assert 3_000 < ((await refused(quota)).retry_after or 0) <= 3_600
+
+
+async def test_a_clock_set_by_a_little_empties_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = Wall(monkeypatch)
+    quota = Quotas(KeyLimits("3 per hour"), None, Windows(Metrics(), clock=wall))
+    await take(quota, times=3)
+    for wall.jumped in (2.0, -2.0):
+        await refused(quota)
 
 
 async def test_keywords_are_no_pictures() -> None:

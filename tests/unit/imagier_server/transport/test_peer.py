@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from imagier_server.transport import peer as peers
 from imagier_server.transport.peer import caller
 
 
@@ -25,3 +26,8 @@ from imagier_server.transport.peer import caller
 def test_an_address_shares_as_one_and_a_connection_has_its_own_name(peer: str, group: str) -> None:
     assert caller(peer).group == group
     assert caller(peer).member == peer
+
+
+def test_no_address_is_remembered() -> None:
+    """Reading it anew takes microseconds; a cache would hold the addresses of callers who have gone."""
+    assert not [name for name, each in vars(peers).items() if hasattr(each, "cache_info")]
