@@ -27,6 +27,7 @@ from imagier_server.moving_windows import parse
 
 _STORE_SECONDS = 0.5  # for an answer of the shared store
 _AGAIN_SECONDS = 5.0  # without it, before it is asked again
+_REST_SECONDS = 10.0  # between two sweeps of the memory
 _JUMP_SECONDS = 5.0  # of the wall clock against the monotonic one; a clock set by degrees stays with it
 
 _WHOSE = {Quota.KEY_PICTURES: "this key", Quota.SERVER_PICTURES: "all keys together"}
@@ -43,6 +44,28 @@ class _Window:
     quota: Quota
 
 
+class _Memory(MemoryStorage):
+    """The memory of `limits`, which sweeps out what has expired once in a while.
+
+    By itself it does so after nearly every picture, in a thread for each key: a thousand callers would cost each picture 30 ms.
+    """
+
+    _sweep: asyncio.Task[None] | None = None
+    _rest: asyncio.Future[None] | None = None
+
+    @property  # type: ignore[override]
+    def timer(self) -> asyncio.Future[None] | None:
+        """Done when the next picture may begin a sweep."""
+        return self._rest
+
+    @timer.setter
+    def timer(self, sweep: asyncio.Task[None] | None) -> None:
+        self._sweep = sweep  # or it might be collected before it is done
+        loop = asyncio.get_running_loop()
+        self._rest = rest = loop.create_future()
+        loop.call_later(_REST_SECONDS, rest.set_result, None)
+
+
 class Windows:
     """Counts pictures in moving windows: in `shared`, for several gateways, else in memory.
 
@@ -51,7 +74,7 @@ class Windows:
 
     def __init__(self, metrics: Metrics, shared: Storage | None = None, clock: Callable[[], float] = time.time) -> None:
         self._up = metrics.quota_store_up
-        self._memory = MovingWindowRateLimiter(MemoryStorage())
+        self._memory = MovingWindowRateLimiter(_Memory())
         self._clock = clock
         self._offset = self._present_offset()
         self._shared = MovingWindowRateLimiter(shared) if shared else None
@@ -93,7 +116,7 @@ class Windows:
         offset = self._present_offset()
         if abs(offset - self._offset) > _JUMP_SECONDS:
             log(logging.WARNING, "clock jumped: quotas count from zero", seconds=round(offset - self._offset))
-            self._memory = MovingWindowRateLimiter(MemoryStorage())
+            self._memory = MovingWindowRateLimiter(_Memory())
             self._offset = offset
 
     async def _take(self, limiter: MovingWindowRateLimiter, windows: Sequence[_Window]) -> None:

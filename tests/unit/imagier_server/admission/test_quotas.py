@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from imagier_server.admission.admission import Receipt
-from imagier_server.admission.quotas import Quotas, Windows
+from imagier_server.admission.quotas import Quotas, Windows, _Memory
 from imagier_server.call import CallContext, Caller, Identity, KeyLimits, Lane, Transport
 from imagier_server.errors import QuotaError
 from imagier_server.messages import AnnotateRequest, KeywordsRequest
@@ -170,3 +172,37 @@ async def test_gateways_share_a_store_and_count_alone_while_it_fails(caplog: pyt
     await refused(one)
     assert one._windows._failing is False
     assert metrics.registry.get_sample_value("imagier_quota_store_up") == 1
+
+
+async def test_many_callers_do_not_cost_each_picture_a_look_at_all_of_them(monkeypatch):
+    looked = 0
+    real = asyncio.to_thread
+
+    async def to_thread(*arguments: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return await real(*arguments)
+
+    monkeypatch.setattr(
+        "limits.aio.storage.memory.asyncio", SimpleNamespace(**vars(asyncio) | {"to_thread": to_thread})
+    )
+    quota = quotas("5 per hour")
+    for _ in range(3):
+        for number in range(20):
+            await take(quota, of_key(f"k{number}"))
+            await asyncio.sleep(0)
+    assert looked <= 20
+    with pytest.raises(QuotaError):
+        await take(quota, of_key("k0"), times=3)
+
+
+async def test_what_has_expired_is_swept_out(monkeypatch):
+    monkeypatch.setattr("imagier_server.admission.quotas._REST_SECONDS", 0.0)
+    wall = Wall(monkeypatch)
+    memory = _Memory()
+    await memory.acquire_entry("old", 5, 60)
+    wall.jumped = 120.0
+    async with asyncio.timeout(60):
+        while "old" in memory.events:
+            await memory.acquire_entry("new", 10**6, 60)
+            await asyncio.sleep(0.01)
