@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python benchmarks/soak.py`: 10 000 pictures in a row, and what they leave in memory, descriptors, tasks and shared memory.
 
-Every fiftieth picture asks for text too, every hundredth is broken, and every two hundredth caller goes away at once.
+They are of many sizes, shapes and formats. Every fiftieth picture asks for text too, every hundredth is broken, and every two
+hundredth caller goes away at once.
 """
 
 from __future__ import annotations

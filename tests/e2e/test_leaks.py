@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hundreds of requests leave descriptors, threads, tasks and shared memory where they were (benchmarks/soak.py: 10 000)."""
+"""Hundreds of varied pictures leave descriptors, threads, tasks and shared memory where they were (benchmarks/soak.py: 10 000)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ def at_rest(server: Server) -> dict[str, float]:
 
 
 def test_nothing_grows(server: Server) -> None:
-    asyncio.run(soak.send(server.address, 200))
+    asyncio.run(soak.send(server.address, 150))
     before = at_rest(server)
-    asyncio.run(soak.send(server.address, 400))
+    asyncio.run(soak.send(server.address, 300))
     after = at_rest(server)
-    for what in ("processes", "threads", "shared_memory_files"):
+    for what in ("processes", "shared_memory_files"):
         assert after[what] <= before[what], what
+    # Pools grow to their bounds as they are needed.
+    assert after["threads"] <= before["threads"] + 4
     # A connection that is being closed may still be there.
     assert after["descriptors"] <= before["descriptors"] + 4
     assert after["tasks"] <= before["tasks"] + 4

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
+import random
 import re
 import urllib.request
 from contextlib import suppress
@@ -21,20 +23,51 @@ from support.real_server import Server
 IN_FLIGHT = 8
 
 
+SIDES = (64, 320, 512, 900, 1600)
+"""Widths of varied pictures in pixels."""
+
+SHAPES = (("JPEG", 1.0), ("WEBP", 1.5), ("PNG", 0.6))
+"""Their formats, and heights in widths."""
+
+
 def requests() -> dict[str, annotator_pb2.AnnotateRequest]:
     """The kinds of request: a photograph, a sign with text, a broken file."""
-    from skimage import data
-
-    file = io.BytesIO()
-    Image.fromarray(data.astronaut()).save(file, "JPEG")
-    sign = io.BytesIO()
-    samples.street_sign().save(sign, "JPEG")
+    photograph, sign = _pictures()
+    file = _file(photograph, photograph.width)
     tags = tags_pb2.TagsOptions()
     return {
-        "tags": annotator_pb2.AnnotateRequest(image=file.getvalue(), tags=tags),
-        "ocr": annotator_pb2.AnnotateRequest(image=sign.getvalue(), tags=tags, ocr=ocr_pb2.OcrOptions(words=True)),
-        "broken": annotator_pb2.AnnotateRequest(image=file.getvalue()[:5000], tags=tags),
+        "tags": annotator_pb2.AnnotateRequest(image=file, tags=tags),
+        "ocr": annotator_pb2.AnnotateRequest(
+            image=_file(sign, sign.width), tags=tags, ocr=ocr_pb2.OcrOptions(words=True)
+        ),
+        "broken": annotator_pb2.AnnotateRequest(image=file[:5000], tags=tags),
     }
+
+
+def varied() -> dict[str, list[annotator_pb2.AnnotateRequest]]:
+    """The same kinds, in many sizes, shapes and formats: the models' inputs have several shapes."""
+    tags, text = tags_pb2.TagsOptions(), ocr_pb2.OcrOptions(words=True)
+    files = [[_file(picture, side, *shape) for side in SIDES for shape in SHAPES] for picture in _pictures()]
+    return {
+        "tags": [annotator_pb2.AnnotateRequest(image=file, tags=tags) for file in files[0]],
+        "ocr": [annotator_pb2.AnnotateRequest(image=file, tags=tags, ocr=text) for file in itertools.chain(*files)],
+        "broken": [annotator_pb2.AnnotateRequest(image=file[: len(file) // 2], tags=tags) for file in files[0]],
+    }
+
+
+def _pictures() -> tuple[Image.Image, Image.Image]:
+    """A photograph without text, and one of a sign."""
+    from skimage import data
+
+    return Image.fromarray(data.astronaut()), samples.street_sign().convert("RGB")
+
+
+def _file(picture: Image.Image, side: int, form: str = "JPEG", stretch: float | None = None) -> bytes:
+    """`picture` at a width, as a file of a format; `stretch`: its height in widths."""
+    file = io.BytesIO()
+    high = picture.height / picture.width if stretch is None else stretch
+    picture.resize((side, round(side * high))).save(file, form)
+    return file.getvalue()
 
 
 def metric(server: Server, name: str) -> float:
@@ -71,7 +104,7 @@ def state(server: Server) -> dict[str, float]:
 
 async def send(address: str, count: int) -> None:
     """`count` requests, IN_FLIGHT at a time."""
-    kinds = requests()
+    kinds = varied()
     numbers = iter(range(1, count + 1))
     async with grpc.aio.insecure_channel(address) as channel:
         stub = annotator_pb2_grpc.AnnotatorServiceStub(channel)
@@ -79,7 +112,7 @@ async def send(address: str, count: int) -> None:
         async def caller() -> None:
             for number in numbers:
                 kind = "broken" if number % 100 == 0 else "ocr" if number % 50 == 1 else "tags"
-                call = stub.Annotate(kinds[kind])
+                call = stub.Annotate(random.Random(number).choice(kinds[kind]))
                 if number % 200 == 7:
                     call.cancel()
                 with suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
