@@ -71,12 +71,13 @@ format: .venv/.dev ## formats the sources, and repairs what ruff can
 docs: .venv/.docs ## the documentation as a site, in .site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: .venv/.bench models ## our server beside its ceiling and its peers, and a cluster by simulation; into docs/ (PEERS="--work tags": a part)
+bench: .venv/.bench models ## our server beside its ceiling and its peers, what text, memory and graphs cost, and a cluster by simulation; into docs/ (PEERS="--work tags": a part)
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/way.py
 	$(BIN)/python benchmarks/graphs.py
 	$(BIN)/python benchmarks/accelerators.py
 	$(BIN)/python benchmarks/memory.py $(addprefix --pictures ,$(SAMPLES))
+	$(BIN)/python benchmarks/ocr_cost.py
 	$(BIN)/python benchmarks/peers.py $(PEERS)
 	$(BIN)/python benchmarks/python_lock.py
 	$(BIN)/python benchmarks/scale.py --measure
@@ -168,7 +169,7 @@ export FITS
 	@touch $@
 
 .venv/.bench: .venv/.dev
-	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev,bench]'
+	$(PIP) $(PIP_EXTRA) -e '.[$(SERVER),dev,quality,bench]'
 	@touch $@
 
 .venv/.docs: .venv/.dev

@@ -1,54 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the tables of docs/performance.md and docs/scale.md out of peers.json and scale.json; plots.py draws.
+"""Writes the tables of docs/performance.md and docs/scale.md out of the results; plots.py draws.
 
 A table lies between two comments that name it; everything else on the pages is written by hand.
 """
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(Path(__file__).parent))
+from aims import aims
+from tables import EFFORTS, NOT_MEASURED, PARTS, RESULTS, ROOT, number, results, table
+
 OURS = {"imagier", "one request"}
-NOT_MEASURED = "Not measured yet."
-PARTS = {
-    "tags": "Tags of a 3-megapixel JPEG",
-    "latency": "The same, arriving at random",
-    "caption": "Captions of the same JPEG",
-    "ocr-receipts": "Text of receipts",
-    "ocr-pages": "Text of printed pages",
-    "ocr-photographs": "Photographs of 3 megapixels without text",
-    "ocr-small": "Photographs of 640 × 480",
-    "ocr-signs": "Photographs with text",
-    "ocr-library": "A library's pictures, mixed",
-    "together": "Tags, text and caption of a library's pictures",
-    "front-end": "A task that does nothing",
-}
-
-
-def results(name: str) -> dict[str, Any]:
-    """A file of results; empty if it has not been measured."""
-    path = RESULTS / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
-def number(value: float | None) -> str:
-    """Three digits that count; nothing where nothing was measured."""
-    if value is None:
-        return ""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def peers() -> str:
@@ -208,7 +176,7 @@ def text() -> str:
     head += ["other models", "our own code and decoding"]
     rows = []
     for kind, each in found.items():
-        for effort in ("fast", "balanced"):
+        for effort in EFFORTS:
             made = each[effort]
             share = made["of RapidOCR's"]
             parts = (made["detector"], made["other models"])
@@ -221,6 +189,7 @@ def text() -> str:
 TABLES: Mapping[str, tuple[str, Callable[[], str]]] = {
     "throughput": ("performance", throughput),
     "way": ("performance", way),
+    "aims": ("performance", aims),
     "text": ("performance", text),
     "peers": ("performance", peers),
     "validation": ("scale", validation),

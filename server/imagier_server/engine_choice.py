@@ -13,7 +13,7 @@ from imagier_server.embedded import EmbeddedTriton
 from imagier_server.engines.addresses import Resolver, following, parse
 from imagier_server.engines.budget import RetryBudget
 from imagier_server.engines.pool import Engines
-from imagier_server.golden import Golden
+from imagier_server.golden import Known
 from imagier_server.logs import log
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import LockedModel
@@ -34,14 +34,19 @@ async def chosen_engines(
     models: Mapping[str, LockedModel],
     metrics: Metrics,
     headers: Callable[[], tuple[tuple[str, str], ...]],
-    golden: Mapping[str, Sequence[Golden]],
+    golden: Mapping[str, Sequence[Known]],
 ) -> AsyncIterator[Engines]:
     """Keep the engines connected during the block. `headers` go along with each inference; `golden` answers by model."""
+    place = settings.model_repository, settings.model_overlay
+    tuned = overlay.tuned(*place, models) if settings.engine == EMBEDDED else {}
+    known: dict[str, Sequence[Known]] = dict(golden)
+    for model, asked in overlay.golden(*place, tuned).items():
+        known[model] = (*known.get(model, ()), *asked)
 
     def connect(address: str) -> TritonEngine:
-        return TritonEngine(address, models, metrics, headers, golden, returns_ids=settings.engine == EMBEDDED)
+        return TritonEngine(address, models, metrics, headers, known, returns_ids=settings.engine == EMBEDDED)
 
-    supervisor = _supervisor(settings, tuple(models), connect, metrics) if settings.engine == EMBEDDED else None
+    supervisor = _supervisor(settings, tuple(models), tuned, connect, metrics) if settings.engine == EMBEDDED else None
     # A picture has a few inferences in flight, all of which may be on the engine that dies.
     budget = RetryBudget(settings.engine_retry_percent, burst=4 * settings.in_flight)
     async with (
@@ -64,12 +69,13 @@ def _addresses(
     )
 
 
-def _supervisor(settings: Settings, models: Sequence[str], connect: Connect, metrics: Metrics) -> Supervisor:
+def _supervisor(
+    settings: Settings, models: Sequence[str], tuned: Mapping[str, str], connect: Connect, metrics: Metrics
+) -> Supervisor:
     def progress(text: str) -> None:
         log(logging.INFO, "engine", progress=text)
 
     repository = settings.model_repository
-    tuned = overlay.tuned(repository, settings.model_overlay, models)
 
     def start(configs: Mapping[str, str]) -> AbstractAsyncContextManager[EmbeddedTriton]:
         return embedded.start(repository, settings.engine_log_dir, models, progress, configs={**tuned, **configs})

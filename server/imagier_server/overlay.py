@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How models run on this machine, by `imagier tune`: a folder with a config.pbtxt of each model that runs otherwise than installed.
 
-Only instances, threads and accelerator are taken from there: all else of a model is the repository's, whatever its version.
+Only instances, threads and accelerator are taken from there: all else of a model is the repository's, whatever its version. A model
+that runs on another engine, or in another precision, has golden answers beside its config.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Final
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from imagier_server.golden import Asked, unpacked
 from imagier_server.logs import log
 
 ONNX_RUNTIME: Final = "onnxruntime"
 OPENVINO: Final = "openvino"
 FP32: Final = "FP32"
+GOLDEN: Final = "golden.npz"
 _THREADS: Final = "intra_op_thread_count"
 _IDENTITY: Final = ("model_digest", "export_recipe")
 
@@ -92,6 +95,15 @@ def tuned(repository: Path, overlay: Path | None, models: Iterable[str]) -> dict
     if found:
         log(logging.INFO, "models run as tuned", overlay=str(folder), models=sorted(found))
     return found
+
+
+def golden(repository: Path, overlay: Path | None, models: Iterable[str]) -> dict[str, tuple[Asked, ...]]:
+    """What the models that `tuned` returned answered as installed, if they run on another engine or in another precision.
+
+    Raises `ValueError` for a damaged file.
+    """
+    files = {model: (overlay or beside(repository)) / model / GOLDEN for model in models}
+    return {model: unpacked(file) for model, file in files.items() if file.is_file()}
 
 
 def _identity(config: str) -> list[str]:

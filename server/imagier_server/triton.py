@@ -26,7 +26,7 @@ from imagier_server.errors import (
     OutOfStepError,
     OverloadedError,
 )
-from imagier_server.golden import Golden
+from imagier_server.golden import Known
 from imagier_server.logs import log
 from imagier_server.messages import Tensors
 from imagier_server.metrics import Metrics
@@ -75,7 +75,7 @@ class TritonEngine:
         models: Mapping[str, LockedModel],
         metrics: Metrics,
         headers: Callable[[], Headers] = tuple,
-        golden: Mapping[str, Sequence[Golden]] = MappingProxyType({}),
+        golden: Mapping[str, Sequence[Known]] = MappingProxyType({}),
         *,
         returns_ids: bool = False,
     ) -> None:

@@ -13,11 +13,12 @@ from imagier_server import embedded
 from imagier_server.cores import usable_cores
 from imagier_server.embedded import EmbeddedError
 from imagier_server.errors import ImagierError
+from imagier_server.golden import Asked
 from imagier_server.metrics import Metrics
 from imagier_server.overlay import Way, with_way
 from imagier_server.triton import TritonEngine
 from imagier_server.tuning.choice import Figures
-from imagier_server.tuning.workload import Asked, a_call
+from imagier_server.tuning.workload import a_call
 from imagier_server.warm_up import read_warm_up
 
 IN_FLIGHT: Final = 8

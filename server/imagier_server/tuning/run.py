@@ -7,24 +7,27 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata, util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from imagier_server import embedded
 from imagier_server.cores import usable_cores
+from imagier_server.golden import Asked, packed
 from imagier_server.metrics import Metrics
 from imagier_server.model_lock import read_lock
-from imagier_server.overlay import Way, read_way, with_way
+from imagier_server.overlay import GOLDEN, Way, read_way, with_way
 from imagier_server.triton import TritonEngine
 from imagier_server.tuning.choice import Figures, best, engines, splits
 from imagier_server.tuning.measuring import measure
-from imagier_server.tuning.workload import Asked, needed, record
+from imagier_server.tuning.workload import needed, record
 from imagier_server.warm_up import read_warm_up
 
 CPU_INFO = Path("/proc/cpuinfo")
 REPORT = "tune.json"
+EVERY = 4
+"""Of the requests that a model is compared by, one of so many is compared again at each start, which they must not lengthen."""
 VECTORS = (
     "avx2",
     "avx512f",
@@ -46,11 +49,12 @@ class TuneError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured of a model, and the way that is taken."""
+    """What was measured of a model, and the way that is taken. `asked`: what it answers as installed."""
 
     installed: Way
     chosen: Figures
     measured: Sequence[Figures]
+    asked: Sequence[Asked] = ()
 
 
 async def run(
@@ -101,7 +105,7 @@ async def _tuned(
 
     await try_all(engines(own, flags(), openvino=util.find_spec("openvino") is not None))
     await try_all(splits(best(measured, own).way, usable_cores()))
-    return Result(own, best(measured, own), measured)
+    return Result(own, best(measured, own), measured, asked)
 
 
 def flags() -> list[str]:
@@ -137,6 +141,8 @@ def _line(figures: Figures) -> str:
 def write(folder: Path, repository: Path, results: Mapping[str, Result], seconds: float) -> None:
     """Put the overlay in place of an older one of these models, whose others stay: a config.pbtxt where one differs, and REPORT.
 
+    Beside the config of a model on another engine, or in another precision, lie golden answers.
+
     Raises `OSError`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +157,8 @@ def write(folder: Path, repository: Path, results: Mapping[str, Result], seconds
                 config = (repository / model / "config.pbtxt").read_text("utf-8")
                 (made / model).mkdir()
                 (made / model / "config.pbtxt").write_text(_headed(with_way(config, result.chosen.way)), "utf-8")
+            if _computes_otherwise(result):
+                (made / model / GOLDEN).write_bytes(packed(result.asked[::EVERY]))
         found = _record(made / REPORT, results, seconds)
         (made / REPORT).write_text(json.dumps(found, indent=2) + "\n", "utf-8")
         if folder.is_dir():
@@ -158,8 +166,20 @@ def write(folder: Path, repository: Path, results: Mapping[str, Result], seconds
         made.rename(folder)
 
 
+def _computes_otherwise(result: Result) -> bool:
+    """Whether its answers may differ from the installed model's: instances and threads change none."""
+    ways = (result.chosen.way, result.installed)
+    return len({(each.accelerator, each.precision) for each in ways}) > 1
+
+
 def _headed(config: str) -> str:
     return f"# Written by `imagier tune`; docs/models.md says what of it is used.\n{config}"
+
+
+def _figures(result: Result) -> dict[str, object]:
+    found = asdict(replace(result, asked=()))
+    del found["asked"]
+    return found
 
 
 def _record(path: Path, results: Mapping[str, Result], seconds: float) -> dict[str, object]:
@@ -167,4 +187,4 @@ def _record(path: Path, results: Mapping[str, Result], seconds: float) -> dict[s
     versions = {name: metadata.version(name) for name in ("imagier", "openvino") if util.find_spec(name)}
     machine = {"cores": usable_cores(), "flags": flags(), "versions": versions}
     stamp = {"date": time.strftime("%Y-%m-%d"), "seconds": seconds, "machine": machine}
-    return {"models": before | {model: stamp | asdict(result) for model, result in results.items()}}
+    return {"models": before | {model: stamp | _figures(result) for model, result in results.items()}}

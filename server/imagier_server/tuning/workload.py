@@ -18,8 +18,8 @@ from imagier_server.cores import usable_cores
 from imagier_server.decode.decoder import decode, load_codecs
 from imagier_server.decode.formats import sniff
 from imagier_server.decode.refusals import Caps
-from imagier_server.golden import SAME
-from imagier_server.messages import Picture, Tensor, Tensors
+from imagier_server.golden import Asked
+from imagier_server.messages import Picture, Tensors
 from imagier_server.metrics import Metrics
 from imagier_server.steps import Engine, TaskSteps
 from imagier_server.tasks import registry
@@ -34,36 +34,6 @@ PICTURES: Final = ("receipt.webp", "street-sign.webp", "tea-house.webp")
 MOST: Final = 8
 """Requests of a model, evenly chosen by size."""
 PATIENCE_SECONDS: Final = 300.0
-LEVELS: Final = 0.5
-"""By how much a map of 0 to 255 may differ on average."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request to a model, and what the installed model answered."""
-
-    inputs: Tensors
-    outputs: Tensors
-
-    def agrees(self, outputs: Tensors) -> bool:
-        """Whether another answer is as good: the same numbers of tokens and classes, the same map and vectors but for rounding."""
-        return outputs.keys() == self.outputs.keys() and all(
-            _alike(expected, outputs[name]) for name, expected in self.outputs.items()
-        )
-
-
-def _alike(expected: Tensor, found: Tensor) -> bool:
-    if expected.shape != found.shape or expected.dtype != found.dtype:
-        return False
-    if expected.dtype == np.uint8:
-        return bool(np.abs(expected.astype(np.float64) - found.astype(np.float64)).mean() <= LEVELS)
-    if expected.dtype.kind != "f":
-        return bool(np.array_equal(expected, found))
-    ours, theirs = (each.reshape(len(each), -1).astype(np.float64) for each in (expected, found))
-    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    same = ((ours * theirs).sum(axis=1) >= SAME * lengths).all()
-    near = np.allclose(np.linalg.norm(ours, axis=1), np.linalg.norm(theirs, axis=1), rtol=1 - SAME, atol=1 - SAME)
-    return bool(same and near and (ours.argmax(axis=1) == theirs.argmax(axis=1)).all())
 
 
 def a_call() -> CallContext:

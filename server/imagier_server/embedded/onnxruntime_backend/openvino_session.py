@@ -56,11 +56,19 @@ class OpenVinoSession:
             },
         )
         self._own = threading.local()
+        self._first = threading.Lock()
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """As `onnxruntime.InferenceSession.run`: the outputs named, as arrays of their own."""
-        if not hasattr(self._own, "request"):
+        if hasattr(self._own, "request"):
+            return self._run(outputs, feeds)
+        # One thread's first run at a time: OpenVINO 2026.4 fills its tables of types in the first run of a process, and two threads
+        # there at once wait for ever, one for the other's table, the other for Python's lock.
+        with self._first:
             self._own.request = self._compiled.create_infer_request()
+            return self._run(outputs, feeds)
+
+    def _run(self, outputs: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         # Inputs are read where they lie; results are copies, because the next run writes over its own.
         results = self._own.request.infer(dict(feeds), share_inputs=True)
         return [results[name] for name in outputs]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from imagier_server.golden import Asked
 from imagier_server.messages import Tensors
 from imagier_server.overlay import FP32, ONNX_RUNTIME, Way
 from imagier_server.triton import TritonEngine
 from imagier_server.tuning import measuring
-from imagier_server.tuning.workload import Asked
 
 WAY = Way(ONNX_RUNTIME, FP32, 2, 1)
 ASKED = [Asked({"x": np.full((1, 1), value)}, {"y": np.full((1, 1), value, np.int32)}) for value in (1, 2, 3)]

@@ -7,10 +7,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from imagier_server.overlay import FP32, ONNX_RUNTIME, OPENVINO, Way, read_way, tuned, with_way
+from imagier_server.golden import Asked
+from imagier_server.overlay import FP32, ONNX_RUNTIME, OPENVINO, Way, golden, read_way, tuned, with_way
 from imagier_server.tuning.choice import Figures
-from imagier_server.tuning.run import REPORT, Result, TuneError, report, run, write
+from imagier_server.tuning.run import EVERY, REPORT, Result, TuneError, report, run, write
 
 OWN = Way(ONNX_RUNTIME, FP32, 2, 1)
 VINO = Way(OPENVINO, FP32, 4, 2)
@@ -36,6 +38,19 @@ def test_only_models_that_run_otherwise_are_written(repository: Path, tmp_path: 
     assert found["one"]["chosen"]["per_second"] == 210.25
     assert found["two"]["machine"]["cores"] >= 1
     assert {path.name for path in tmp_path.iterdir()} == {"models", "over"}
+
+
+def test_what_a_model_answers_as_installed_lies_beside_another_engine(repository: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "over"
+    asked = [Asked({"x": np.full((1, 1), number)}, {"y": np.full((1, 1), number)}) for number in range(EVERY + 2)]
+    more = Result(OWN, replace(FIGURES[0], way=replace(OWN, instances=4)), FIGURES, asked)
+    write(folder, repository, {"one": replace(BETTER, asked=asked), "two": more}, 3.0)
+    assert {path.name for path in (folder / "two").iterdir()} == {"config.pbtxt"}
+    found = golden(repository, folder, ["one", "two"])
+    assert {model: [int(each.inputs["x"][0, 0]) for each in some] for model, some in found.items()} == {
+        "one": [0, EVERY]
+    }
+    assert "asked" not in json.loads((folder / REPORT).read_text("utf-8"))["models"]["one"]
 
 
 def test_what_was_written_of_other_models_stays(repository: Path, tmp_path: Path) -> None:

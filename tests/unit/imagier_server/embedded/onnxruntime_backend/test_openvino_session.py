@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -33,6 +36,39 @@ def test_batches_of_any_size_run_on_one_compiled_graph(graph: Path) -> None:
     [second] = session.run(["OUTPUT"], {"INPUT": two})
     assert first.tolist() == [[2] * 4]  # and the second run has not written over it
     assert second.tolist() == [[3] * 4] * 2
+
+
+class Meeting:
+    """A compiled graph whose runs wait a moment for another."""
+
+    def __init__(self) -> None:
+        self.together = threading.Barrier(2)
+        self.met = False
+        self.patience = 0.2
+
+    def create_infer_request(self) -> Self:
+        return self
+
+    def infer(self, feeds: dict[str, Any], *, share_inputs: bool) -> dict[str, Any]:
+        with suppress(threading.BrokenBarrierError):
+            self.together.wait(self.patience)
+            self.met = True
+        return feeds
+
+
+def test_the_first_runs_of_threads_come_one_after_the_other(graph: Path) -> None:
+    """At once, the first two runs of a process may wait for each other for ever."""
+    session, meeting = OpenVinoSession(graph, streams=2), Meeting()
+    session._compiled = meeting
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(session.run, ["x"], {"x": np.zeros(1)}) for _ in range(2)]
+        assert [run.result()[0].tolist() for run in runs] == [[0.0]] * 2
+        assert not meeting.met
+        meeting.together.reset()
+        meeting.patience = 60.0
+        both = [threads.submit(session.run, ["x"], {"x": np.zeros(1)}) for _ in range(2)]
+        assert len([run.result() for run in both]) == 2
+    assert meeting.met, "later runs do not wait for each other"
 
 
 @pytest.mark.parametrize("config", [{}, {"optimization": {"graph": {"level": 1}}}, naming()])
