@@ -23,7 +23,10 @@ TEXT = round(0.3 * 255)
 """A pixel of the map above this belongs to text."""
 
 MIN_MEAN = 0.5 * 255
-"""Minimum mean of a region in the map."""
+"""Minimum mean of the map in a region's rectangle."""
+
+LONG, LONG_MEAN = 4.0, 0.7 * 255
+"""Minimum aspect ratio of a line, and mean in its own outline: a slanted or bent one fills little of its rectangle."""
 
 MIN_REGION_SIDE = 3
 MIN_LINE_SIDE = 4
@@ -46,7 +49,7 @@ def find_boxes(probabilities: Map, scale: tuple[float, float], width: int, heigh
         centre, (side, other), angle = cv2.minAreaRect(contour)
         if min(side, other) < MIN_REGION_SIDE:
             continue
-        if mean_in_box(probabilities, contour) < MIN_MEAN:
+        if not is_certain(probabilities, contour):
             continue
         growth = UNCLIP * side * other / (side + other)
         found.append(_corners(centre, (side + growth, other + growth), angle))
@@ -74,9 +77,23 @@ def _corners(centre: Sequence[float], sides: Sequence[float], angle: float) -> n
     return np.asarray(cv2.boxPoints((centre, sides, angle)), np.float32)
 
 
+def is_certain(probabilities: Map, contour: Contour) -> bool:
+    """Say whether the map is certain enough of a region for a box."""
+    if mean_in_box(probabilities, contour) >= MIN_MEAN:
+        return True
+    _, sides, _ = cv2.minAreaRect(contour)
+    return (
+        max(sides) >= LONG * min(sides) and _mean(probabilities, contour.reshape(-1, 2).astype(np.float32)) >= LONG_MEAN
+    )
+
+
 def mean_in_box(probabilities: Map, contour: Contour) -> float:
-    """The mean of a map in the smallest rectangle around a region's contour."""
-    corners = _corners(*cv2.minAreaRect(contour))
+    """The mean of a map in the smallest rectangle around a region."""
+    return _mean(probabilities, _corners(*cv2.minAreaRect(contour)))
+
+
+def _mean(probabilities: Map, corners: npt.NDArray[np.float32]) -> float:
+    """The mean of a map in a polygon (corners, x and y)."""
     height, width = probabilities.shape
     left, top = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, (width - 1, height - 1))
     right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int), 0, (width - 1, height - 1))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from imagier_server.messages import Pixels
 from imagier_server.tasks.ocr.boxes import (
+    LONG,
     TEXT,
     UNCLIP,
     Contour,
@@ -30,8 +31,8 @@ TRUSTED = 16.0
 TRACE = 110
 """Minimum peak of a trace: pictures without text have fainter ones everywhere, letters of 5 pixels have higher ones."""
 
-DOUBT, LONG = 0.6 * 255, 4.0
-"""Mean in its box below which a long region of any height is a trace: of a slanted line, a glance may show too little for a box."""
+DOUBT = 0.6 * 255
+"""Mean in its rectangle below which a line of up to twice that height is a trace: of a slanted one, a glance shows too little."""
 
 MARGIN = 24
 """What is looked at around a trace, beside the context, in its pixels: a line begins before it leaves a trace."""
@@ -90,7 +91,7 @@ def find_hints(probabilities: Map, trusted: float = TRUSTED, trace: int = TRACE)
             continue
         left, top, wide, tall = cv2.boundingRect(contour)
         box = _box_height(contour)
-        if box < trusted or _is_doubtful_line(probabilities, contour):
+        if box < trusted or (box < 2 * trusted and _is_doubtful_line(probabilities, contour)):
             if probabilities[top : top + tall, left : left + wide].max() >= trace:
                 found.traces.append(_wider((left, top, left + wide, top + tall), width, height))
         elif box >= MOTTLED:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imagier_server.tasks.ocr.boxes import MAX_LINES, MIN_MEAN, Map, mean_in_box, text_of
+from imagier_server.tasks.ocr.boxes import MAX_LINES, Map, is_certain, text_of
 from imagier_server.tasks.ocr.canvases import Area, Place
 
 EDGE = 16
@@ -77,7 +77,7 @@ class _Regions:
 
     def is_box(self, number: int) -> bool:
         """Whether one is certain enough to become a box."""
-        return mean_in_box(self._seen, self._contours[number]) >= MIN_MEAN
+        return is_certain(self._seen, self._contours[number])
 
 
 class _Canvas:

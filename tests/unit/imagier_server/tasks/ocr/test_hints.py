@@ -39,14 +39,16 @@ def test_a_low_line_is_a_trace_and_a_high_one_is_read_as_it_is():
     assert not find_hints(drawn((100, 200, 300, 220))).traces
 
 
-def test_a_long_region_that_is_hardly_certain_is_a_trace_of_any_height():
-    # A slanted line at a glance: too little of its rectangle is filled for a box.
-    doubtful, blot = (100, 200, 400, 220), (100, 300, 160, 350)
-    assert find_hints(drawn(doubtful, level=round(DOUBT) - 1)).traces == [
-        (100 - MARGIN, 200 - MARGIN, 401 + MARGIN, 221 + MARGIN)
+def test_a_long_region_that_is_hardly_certain_is_trusted_from_twice_the_height_on():
+    # A slanted line at a glance: too little of its rectangle is filled for a good box.
+    low, high, blot = (100, 200, 400, 208), (100, 300, 460, 340), (100, 400, 112, 412)
+    doubtful = round(DOUBT) - 1
+    assert find_hints(drawn(low, level=doubtful), trusted=12).traces == [
+        (100 - MARGIN, 200 - MARGIN, 401 + MARGIN, 209 + MARGIN)
     ]
-    assert not find_hints(drawn(doubtful, level=round(DOUBT) + 40)).traces
-    assert not find_hints(drawn(blot, level=round(DOUBT) - 1)).traces
+    assert not find_hints(drawn(low, level=round(DOUBT) + 40), trusted=12).traces
+    assert not find_hints(drawn(high, level=doubtful), trusted=12).traces
+    assert not find_hints(drawn(blot, level=doubtful), trusted=12).traces
 
 
 def test_what_is_trusted_and_what_is_followed_can_be_said():
