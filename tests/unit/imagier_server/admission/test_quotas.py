@@ -205,4 +205,4 @@ async def test_what_has_expired_is_swept_out(monkeypatch):
     async with asyncio.timeout(60):
         while "old" in memory.events:
             await memory.acquire_entry("new", 10**6, 60)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
