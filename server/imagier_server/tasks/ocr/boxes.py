@@ -25,8 +25,8 @@ TEXT = round(0.3 * 255)
 MIN_MEAN = 0.5 * 255
 """Minimum mean of the map in a region's rectangle."""
 
-LONG, LONG_MEAN = 4.0, 0.7 * 255
-"""Minimum aspect ratio of a line, and mean in its own outline: a slanted or bent one fills little of its rectangle."""
+LONG, LONG_MEAN, OUTLINE_MEAN = 4.0, 0.4 * 255, 0.7 * 255
+"""Minimum aspect ratio of a line that may have less than that, as it is slanted or bent; its means there and in its outline."""
 
 MIN_REGION_SIDE = 3
 MIN_LINE_SIDE = 4
@@ -79,12 +79,11 @@ def _corners(centre: Sequence[float], sides: Sequence[float], angle: float) -> n
 
 def is_certain(probabilities: Map, contour: Contour) -> bool:
     """Say whether the map is certain enough of a region for a box."""
-    if mean_in_box(probabilities, contour) >= MIN_MEAN:
-        return True
+    mean = mean_in_box(probabilities, contour)
     _, sides, _ = cv2.minAreaRect(contour)
-    return (
-        max(sides) >= LONG * min(sides) and _mean(probabilities, contour.reshape(-1, 2).astype(np.float32)) >= LONG_MEAN
-    )
+    if mean >= MIN_MEAN or mean < LONG_MEAN or max(sides) < LONG * min(sides):
+        return mean >= MIN_MEAN
+    return _mean(probabilities, contour.reshape(-1, 2).astype(np.float32)) >= OUTLINE_MEAN
 
 
 def mean_in_box(probabilities: Map, contour: Contour) -> float:

@@ -86,7 +86,7 @@ def test_of_too_many_lines_the_upper_ones_are_kept():
 def test_a_bent_line_is_text_though_it_fills_little_of_its_rectangle():
     bent = np.array([(100, 240), (250, 206), (300, 192), (400, 190)], np.int32)
     line, blot = np.zeros((736, 736), np.uint8), np.zeros((736, 736), np.uint8)
-    cv2.polylines(line, [bent], False, (255,), 7)
-    cv2.polylines(blot, [bent], False, (150,), 7)
+    cv2.polylines(line, [bent], False, (255,), 11)
+    cv2.polylines(blot, [bent], False, (150,), 11)
     assert len(find_boxes(line, (1.0, 1.0), 736, 736)) == 1
     assert len(find_boxes(blot, (1.0, 1.0), 736, 736)) == 0
