@@ -9,6 +9,14 @@ from typing import Any
 
 from tables import EFFORTS, NOT_MEASURED, PARTS, number, results, table
 
+_LOWER_PRECISION = (
+    "tags, lower precision",
+    "rate beside LitServe in FP32",
+    "at least 1.6",
+    "not measured",
+    "no AMX or VNNI at hand",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -36,18 +44,12 @@ def aims() -> str:
     parts, way, memory = results("peers").get("parts", {}), results("way"), results("memory")
     if not (parts.keys() >= PARTS.keys() and way and memory and results("ocr_cost")):
         return NOT_MEASURED
-    rows = [aim.row for aim in (*_aims_of_tags(parts["tags"]["rows"], way), *_aims_of_text(parts))]
-    rows.insert(
-        3,
-        (
-            "tags, lower precision",
-            "rate beside LitServe in FP32",
-            "at least 1.6",
-            "not measured",
-            "no AMX or VNNI at hand",
-        ),
-    )
-    rows += [aim.row for aim in (*_other_aims(parts, way), *_aims_of_memory(memory.get("now") or memory["after"]))]
+    others = (*_aims_of_text(parts), *_other_aims(parts, way), *_aims_of_memory(memory.get("now") or memory["after"]))
+    rows = [
+        *(aim.row for aim in _aims_of_tags(parts["tags"]["rows"], way)),
+        _LOWER_PRECISION,
+        *(aim.row for aim in others),
+    ]
     return table(["work", "measure", "aim", "reached", "why not"], rows)
 
 

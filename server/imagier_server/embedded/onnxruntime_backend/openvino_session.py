@@ -25,6 +25,9 @@ NAME = "openvino"
 """As config.pbtxt names it, for the native backend too."""
 PRECISIONS = {"FP32": "f32", "BF16": "bf16", "FP16": "f16"}
 """Values of the accelerator's parameter `precision`, by ONNX Runtime's names for its OpenVINO provider, and OpenVINO's."""
+_FIRST = threading.Lock()
+"""Held by the first run of a thread. OpenVINO 2026.4 fills its tables of types in the first run of a process, and two threads there
+at once wait for ever, one for the other's table, the other for Python's lock."""
 
 
 class OpenVinoSession:
@@ -56,15 +59,12 @@ class OpenVinoSession:
             },
         )
         self._own = threading.local()
-        self._first = threading.Lock()
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """As `onnxruntime.InferenceSession.run`: the outputs named, as arrays of their own."""
         if hasattr(self._own, "request"):
             return self._run(outputs, feeds)
-        # One thread's first run at a time: OpenVINO 2026.4 fills its tables of types in the first run of a process, and two threads
-        # there at once wait for ever, one for the other's table, the other for Python's lock.
-        with self._first:
+        with _FIRST:
             self._own.request = self._compiled.create_infer_request()
             return self._run(outputs, feeds)
 

@@ -25,8 +25,11 @@ TEXT = round(0.3 * 255)
 MIN_MEAN = 0.5 * 255
 """Minimum mean of the map in a region's rectangle."""
 
-LONG, LONG_MEAN, OUTLINE_MEAN = 4.0, 0.4 * 255, 0.7 * 255
-"""Minimum aspect ratio of a line that may have less than that, as it is slanted or bent; its means there and in its outline."""
+LONG = 4.0
+"""Minimum aspect ratio of what is a line by its shape."""
+
+LONG_MEAN, OUTLINE_MEAN = 0.4 * 255, 0.7 * 255
+"""Minimum means of such a region in its rectangle and in its own outline: slanted and bent lines fill little of a rectangle."""
 
 MIN_REGION_SIDE = 3
 MIN_LINE_SIDE = 4

@@ -95,7 +95,7 @@ async def _follow(page: Pixels, view: View, seen: Map, effort: Effort, steps: St
 def _confirm(hints: Hints, details: Sequence[Area], view: View, from_afar: Map, closer: View, seen: Map) -> list[Area]:
     """Keep in `seen` the traces that were lost; return what else is worth a look in `closer`.
 
-    That are the regions whose samples are print, and all other details if one of the first is a line.
+    Worth one are the regions whose samples are print, and all other details if one of the first is a line.
     """
     keep_lost(from_afar, seen, hints.traces, [scaled(trace, view, closer) for trace in hints.traces])
     more = [

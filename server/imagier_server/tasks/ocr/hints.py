@@ -32,7 +32,7 @@ TRACE = 110
 """Minimum peak of a trace: pictures without text have fainter ones everywhere, letters of 5 pixels have higher ones."""
 
 DOUBT = 0.6 * 255
-"""Mean in its rectangle below which a line of up to twice that height is a trace: of a slanted one, a glance shows too little."""
+"""A line lower than twice `TRUSTED` is a trace if its rectangle's mean is below this: slanted lines show too little at a glance."""
 
 MARGIN = 24
 """What is looked at around a trace, beside the context, in its pixels: a line begins before it leaves a trace."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imagier_server.messages import Pixels
-from imagier_server.tasks.ocr.boxes import Map, Quads, line_heights
+from imagier_server.tasks.ocr.boxes import LONG, Map, Quads, line_heights
 from imagier_server.tasks.ocr.canvases import CANVAS_SIDES, Area, Place, gather, lay_out, pixels
 from imagier_server.tasks.ocr.seams import mend
 
@@ -63,9 +63,6 @@ LARGE = 64.0
 
 HUGE = 160.0
 """Height of boxes in the overview that may be split even there."""
-
-LONG = 4.0
-"""Minimum aspect ratio of a line that is no speck on a huge letter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

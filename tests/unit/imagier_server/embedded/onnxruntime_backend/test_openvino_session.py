@@ -58,15 +58,17 @@ class Meeting:
 
 def test_the_first_runs_of_threads_come_one_after_the_other(graph: Path) -> None:
     """At once, the first two runs of a process may wait for each other for ever."""
-    session, meeting = OpenVinoSession(graph, streams=2), Meeting()
-    session._compiled = meeting
+    # Of one graph or of two: a process has one table.
+    sessions, meeting = [OpenVinoSession(graph, streams=2) for _ in range(2)], Meeting()
+    for session in sessions:
+        session._compiled = meeting
     with ThreadPoolExecutor(2) as threads:
-        runs = [threads.submit(session.run, ["x"], {"x": np.zeros(1)}) for _ in range(2)]
+        runs = [threads.submit(session.run, ["x"], {"x": np.zeros(1)}) for session in sessions]
         assert [run.result()[0].tolist() for run in runs] == [[0.0]] * 2
         assert not meeting.met
         meeting.together.reset()
         meeting.patience = 60.0
-        both = [threads.submit(session.run, ["x"], {"x": np.zeros(1)}) for _ in range(2)]
+        both = [threads.submit(sessions[0].run, ["x"], {"x": np.zeros(1)}) for _ in range(2)]
         assert len([run.result() for run in both]) == 2
     assert meeting.met, "later runs do not wait for each other"
 
